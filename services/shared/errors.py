@@ -1,0 +1,95 @@
+"""Every exception that crosses a module boundary, on one page.
+
+::
+
+    TritonTubeError
+    |-- RequestError                 the caller's fault: repeating it unchanged cannot help
+    |   |-- InvalidRequestError      malformed input: a bad key, a bad field, a bad address
+    |   |-- NotFoundError            the thing named does not exist (proved, not guessed)
+    |   |-- ConflictError            it exists already with other content, or its state forbids the step
+    |   |-- TooLargeError            over a limit that the operator set
+    |   `-- UnsupportedMediaError    the bytes are not a video that can be played (reason for people)
+    |-- StaleRingError               the caller's epoch is older than the receiver's: re-read the ring
+    |-- FencedError                  another attempt holds or has finished this work: drop ours
+    |-- JobError                     a job ended badly
+    |   |-- PermanentJobError        no retry can help; carries the reason
+    |   `-- TransientJobError        worth another attempt after a delay
+    `-- UnavailableError             a backing service or node is away: try again later
+        |-- AmbiguousError           the write may or may not have been applied: re-read before deciding
+        `-- OutOfSpaceError          every candidate is at its reserve
+
+Edges translate by table, never by reading messages: gRPC status (`services.shared.rpc`), HTTP problem
+(`services.web.problems`), exit code (the CLIs).
+"""
+
+
+class TritonTubeError(Exception):
+    """Base of all errors raised on purpose by this project. `str()` is a sentence for people."""
+
+
+class RequestError(TritonTubeError):
+    """The caller asked for something that cannot be done as asked."""
+
+
+class InvalidRequestError(RequestError):
+    """Malformed input."""
+
+
+class NotFoundError(RequestError):
+    """The named thing does not exist."""
+
+
+class ConflictError(RequestError):
+    """The thing exists with other content, or its present state forbids the step."""
+
+
+class TooLargeError(RequestError):
+    """A limit set by the operator would be exceeded."""
+
+
+class UnsupportedMediaError(RequestError):
+    """The bytes are not a video that this installation can play."""
+
+
+class StaleRingError(TritonTubeError):
+    """The caller works from an older ring epoch than the receiver."""
+
+    def __init__(self, message: str, *, epoch: int) -> None:
+        super().__init__(message)
+        self.epoch = epoch
+
+
+class FencedError(TritonTubeError):
+    """The record moved on since it was read: this attempt must not write."""
+
+
+class JobError(TritonTubeError):
+    """A job ended badly."""
+
+
+class PermanentJobError(JobError):
+    """Retrying cannot help. `detail` holds what an engineer wants to see (command, stderr tail)."""
+
+    def __init__(self, reason: str, *, detail: str = "") -> None:
+        super().__init__(reason)
+        self.detail = detail
+
+
+class TransientJobError(JobError):
+    """A passing fault: worth another attempt after a delay."""
+
+    def __init__(self, reason: str, *, detail: str = "") -> None:
+        super().__init__(reason)
+        self.detail = detail
+
+
+class UnavailableError(TritonTubeError):
+    """A backing service or a storage node did not answer in time."""
+
+
+class AmbiguousError(UnavailableError):
+    """A write whose outcome is unknown: it may have been applied."""
+
+
+class OutOfSpaceError(UnavailableError):
+    """No storage node has room above its reserve."""

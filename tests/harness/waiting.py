@@ -1,0 +1,39 @@
+"""Wait on conditions, never on the clock."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable
+from time import monotonic
+from typing import TypeVar
+
+T = TypeVar("T")
+
+_POLL_S = 0.05
+
+
+async def eventually(
+    predicate: Callable[[], T | Awaitable[T]], *, deadline_s: float = 30.0, what: str = "condition"
+) -> T:
+    """Return the first truthy value of `predicate` (sync or async), polled until `deadline_s` seconds passed.
+
+    Exceptions of the predicate count as "not yet" and are shown when time runs out.
+
+    Raises:
+        TimeoutError: naming `what`, with the last value or error seen.
+    """
+    end = monotonic() + deadline_s
+    last: object = None
+    while monotonic() < end:
+        try:
+            value = predicate()
+            value = await value if inspect.isawaitable(value) else value
+        except Exception as error:  # noqa: BLE001 - any failure only means "not yet"
+            last = error
+        else:
+            if value:
+                return value
+            last = value
+        await asyncio.sleep(_POLL_S)
+    raise TimeoutError(f"{what}: not within {deadline_s} s; last seen: {last!r}")

@@ -1,0 +1,48 @@
+"""What travels through the broker, as data. Messages are references and hints: etcd holds the truth."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Final
+
+from services.shared.video import Record, Status
+
+FIRST_QUEUE: Final = "transcode.first"
+BULK_QUEUE: Final = "transcode.bulk"
+
+
+class MessageType(StrEnum):
+    """The AMQP `type` property: what the management UI shows in its first column."""
+
+    PLAN = "transcode.plan"
+    PIECE = "transcode.piece"
+    AUDIO = "transcode.audio"
+    PICTURES = "transcode.pictures"
+    VIDEO_EVENT = "video.event"
+    HANDOFF = "storage.handoff"
+
+
+class PlanJob(Record):
+    """Probe the source, cut the timeline, publish the tasks."""
+
+    video_id: str
+    generation: int
+
+
+class TaskJob(Record):
+    """Do one task of a plan."""
+
+    video_id: str
+    generation: int
+    task: str
+
+
+class VideoEvent(Record):
+    """Something about a video changed; `status` and `progress` as they were then.
+
+    Routing keys: `video.status`, `video.progress`, and for the workers `video.deleted`, `video.cancelled`.
+    """
+
+    video_id: str
+    status: Status
+    progress: float = 0.0

@@ -1,0 +1,307 @@
+"""A video's records: what it is, how it is cut, what is done. Pure data and pure rules, no I/O.
+
+A video of `Plan.frames` frames lies on a grid of constant frame rate. The grid is cut into segments of
+`Plan.segment_frames` frames (the unit of playback) and into pieces of whole segments (the unit of work). A
+piece is encoded for one or more renditions of the ladder from a single decode. Audio is one task of its own.
+
+All times on the grid are integers: frame `n` begins at `n / fps`.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from enum import StrEnum
+from typing import Final
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from services.shared.errors import ConflictError, InvalidRequestError
+
+_ID_ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"
+_ID_LENGTH: Final = 16
+_ID_TIME_CHARS: Final = 9
+_BITS_PER_CHAR: Final = 5
+
+AUDIO_RATE_HZ: Final = 48_000
+AAC_FRAME_SAMPLES: Final = 1024
+AAC_FRAMES_PER_SEGMENT: Final = 188
+"""188 AAC frames of 1024 samples at 48 kHz are 4.0107 s, the audio's segment length."""
+
+
+class Record(BaseModel):
+    """Base of everything that is stored or sent as JSON: frozen, keyword-only.
+
+    Unknown fields are ignored, so that services of two versions can run side by side during an upgrade.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    def encode(self) -> bytes:
+        """The record as compact JSON."""
+        return self.model_dump_json().encode()
+
+
+def new_video_id(now_s: float | None = None) -> str:
+    """A URL-safe id of 16 characters that sorts by creation time, with 35 random bits."""
+    value = int((time.time() if now_s is None else now_s) * 1000)
+    stamp = "".join(
+        _ID_ALPHABET[value >> shift & 31]
+        for shift in range(_BITS_PER_CHAR * (_ID_TIME_CHARS - 1), -1, -_BITS_PER_CHAR)
+    )
+    return stamp + "".join(secrets.choice(_ID_ALPHABET) for _ in range(_ID_LENGTH - _ID_TIME_CHARS))
+
+
+def check_video_id(video_id: str) -> str:
+    """Return the id if it has the form of one.
+
+    Raises:
+        InvalidRequestError: it does not.
+    """
+    if len(video_id) != _ID_LENGTH or not set(video_id) <= set(_ID_ALPHABET):
+        raise InvalidRequestError("A video id is 16 lower-case letters and digits.")
+    return video_id
+
+
+class Status(StrEnum):
+    """Where a video is in its life."""
+
+    UPLOADING = "uploading"
+    UPLOADED = "uploaded"
+    PROCESSING = "processing"
+    PLAYABLE = "playable"
+    READY = "ready"
+    FAILED = "failed"
+    DELETED = "deleted"
+
+
+TRANSITIONS: Final[dict[Status, frozenset[Status]]] = {
+    Status.UPLOADING: frozenset({Status.UPLOADED, Status.FAILED, Status.DELETED}),
+    Status.UPLOADED: frozenset({Status.PROCESSING, Status.FAILED, Status.DELETED}),
+    Status.PROCESSING: frozenset(
+        {Status.UPLOADED, Status.PLAYABLE, Status.READY, Status.FAILED, Status.DELETED}
+    ),
+    Status.PLAYABLE: frozenset({Status.UPLOADED, Status.READY, Status.FAILED, Status.DELETED}),
+    Status.READY: frozenset({Status.DELETED}),
+    Status.FAILED: frozenset({Status.UPLOADED, Status.DELETED}),
+    Status.DELETED: frozenset(),
+}
+"""Allowed status changes. Back to `uploaded` means: start over under the next generation."""
+
+ACTIVE: Final = frozenset({Status.UPLOADED, Status.PROCESSING, Status.PLAYABLE})
+"""Statuses in which work remains: the sweeper looks at these."""
+
+PLAYABLE: Final = frozenset({Status.PLAYABLE, Status.READY})
+
+
+class Rational(Record):
+    """An exact positive ratio, `num / den`."""
+
+    num: int = Field(gt=0)
+    den: int = Field(gt=0)
+
+    def __float__(self) -> float:
+        """The nearest float."""
+        return self.num / self.den
+
+
+class Source(Record):
+    """The uploaded original: `parts` files of `part_bytes` (the last one shorter) in the ring."""
+
+    size_bytes: int
+    sha256: str
+    part_bytes: int
+    parts: int
+
+
+class Rendition(Record):
+    """One rung of the ladder."""
+
+    name: str
+    width: int
+    height: int
+    bitrate: int
+    """Bits per second: the cap while encoding; the measured peak segment rate once the video is ready."""
+    codec: str = ""
+    """RFC 6381, e.g. `avc1.64001f`; empty until the first piece is done."""
+
+
+class AudioTrack(Record):
+    """One audio stream of the source. `index` counts the source's audio streams from 0."""
+
+    index: int
+    language: str = "und"
+    duration_samples: int
+    """Length on the 48 kHz output timeline, in samples per channel."""
+
+    @property
+    def name(self) -> str:
+        """Its name in file names and playlists."""
+        return f"a{self.index}"
+
+
+class Plan(Record):
+    """How a video is cut and encoded. Immutable: another plan is another generation."""
+
+    generation: int
+    time_base: Rational
+    """Of the source's video stream, seconds per tick."""
+    start_ticks: int
+    """First presentation timestamp, the grid's zero."""
+    fps: Rational
+    frames: int
+    """Expected length on the grid; a damaged source may yield fewer (the last piece tells)."""
+    segment_frames: int
+    timescale: int
+    """Of the output video tracks, ticks per second, a multiple of `fps.num`."""
+    renditions: tuple[Rendition, ...]
+    """From the lowest to the highest."""
+    audio: tuple[AudioTrack, ...] = ()
+    input_format: str
+    """The only demuxer ffmpeg may use for this source (its `-format_whitelist`)."""
+    encoder: str
+    """Identity of the ffmpeg build and encoder that planned it; pieces of other builds don't fit."""
+
+    @property
+    def segments(self) -> int:
+        """Number of video segments per rendition."""
+        return -(-self.frames // self.segment_frames)
+
+    @property
+    def duration_s(self) -> float:
+        """Length of the video grid in seconds."""
+        return self.frames * self.fps.den / self.fps.num
+
+
+class Piece(Record):
+    """Frames `first_frame` to `end_frame` (exclusive; None: the end) of some renditions, from one decode."""
+
+    index: int
+    first_frame: int
+    end_frame: int | None
+    first_segment: int
+    segments: int
+    renditions: tuple[str, ...]
+    seeks_s: tuple[float | None, ...]
+    """Where to seek in the source, best first, the fall-backs behind; None: read from the beginning."""
+
+
+class TaskKind(StrEnum):
+    """What a task makes."""
+
+    VIDEO = "piece"
+    AUDIO = "audio"
+    PICTURES = "pictures"
+
+
+class TrackResult(Record):
+    """What a task produced for one rendition or audio track."""
+
+    segments: int
+    size_bytes: int
+    peak_bitrate: int
+    """Bits per second of the largest segment over its duration."""
+    codec: str
+    init_sha256: str
+    """All pieces of a track must agree on it."""
+
+
+class TaskResult(Record):
+    """What a finished task reports."""
+
+    worker: str
+    frames: int = 0
+    """Video frames (per rendition) or AAC frames, as counted in the output."""
+    tracks: dict[str, TrackResult] = {}
+    elapsed_s: float = 0.0
+
+
+class Task(Record):
+    """One unit of work of a plan, stored under `tasks/<video>/<generation>/<name>`."""
+
+    name: str
+    kind: TaskKind
+    urgent: bool = False
+    """Goes through `transcode.first`: the video isn't playable without it."""
+    piece: Piece | None = None
+    audio: AudioTrack | None = None
+    segments_done: int = 0
+    """Leading segments already in the ring (audio reports while it goes)."""
+    published_at_ms: int = 0
+    result: TaskResult | None = None
+
+    @property
+    def done(self) -> bool:
+        """Whether its result has been accepted."""
+        return self.result is not None
+
+
+class Video(Record):
+    """The catalogue's record of one video, stored under `videos/<id>`."""
+
+    id: str
+    title: str
+    status: Status
+    reason: str | None = None
+    created_at_ms: int
+    updated_at_ms: int
+    generation: int = 0
+    source: Source
+    progress: float = 0.0
+    duration_s: float | None = None
+    width: int | None = None
+    height: int | None = None
+    frames: int | None = None
+    renditions: tuple[Rendition, ...] = ()
+    poster: bool = False
+
+    def moved_to(self, status: Status, *, now_ms: int, **changes: object) -> Video:
+        """The record after a status change, other fields replaced by `changes`.
+
+        Raises:
+            ConflictError: the table of transitions does not allow it.
+        """
+        if status is not self.status and status not in TRANSITIONS[self.status]:
+            raise ConflictError(f"A video that is {self.status} cannot become {status}.")
+        return self.model_copy(update={"status": status, "updated_at_ms": now_ms, **changes})
+
+
+class Availability(Record):
+    """How much of each track is in the ring, in leading segments: what the live manifests are made from."""
+
+    video_segments: dict[str, int]
+    audio_segments: dict[str, int] = {}
+    complete: bool = False
+    frames: int = 0
+    """The real number of frames, known once `complete`."""
+    tracks: dict[str, TrackResult] = {}
+    """Totals per track over the finished tasks: codec known from the first, exact when `complete`."""
+
+
+def segment_file(track: str, generation: int, number: int) -> str:
+    """File name of a media segment. `number` counts from 0."""
+    return f"{track}-g{generation}-{number:05d}.m4s"
+
+
+def init_file(track: str, generation: int) -> str:
+    """File name of a track's initialisation segment."""
+    return f"{track}-g{generation}-init.mp4"
+
+
+def source_part_file(number: int) -> str:
+    """File name of a part of the uploaded source. `number` counts from 0."""
+    return f"source-{number:05d}.part"
+
+
+def poster_file(generation: int) -> str:
+    """File name of the still picture shown before playback."""
+    return f"poster-g{generation}.jpg"
+
+
+MPD_FILE: Final = "manifest.mpd"
+HLS_FILE: Final = "master.m3u8"
+
+
+def playlist_file(track: str) -> str:
+    """File name of a track's HLS media playlist."""
+    return f"{track}.m3u8"

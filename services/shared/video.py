@@ -22,6 +22,8 @@ _ID_ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"
 _ID_LENGTH: Final = 16
 _ID_TIME_CHARS: Final = 9
 _BITS_PER_CHAR: Final = 5
+_ID_TIME_END_MS: Final = (1 << _ID_TIME_CHARS * _BITS_PER_CHAR) - 1
+"""Ids count down to this moment (in the year 3084), so that etcd lists the newest video first."""
 
 AUDIO_RATE_HZ: Final = 48_000
 AAC_FRAME_SAMPLES: Final = 1024
@@ -43,8 +45,8 @@ class Record(BaseModel):
 
 
 def new_video_id(now_s: float | None = None) -> str:
-    """A URL-safe id of 16 characters that sorts by creation time, with 35 random bits."""
-    value = int((time.time() if now_s is None else now_s) * 1000)
+    """A URL-safe id of 16 characters: newer ids sort first, and 35 random bits make it hard to guess."""
+    value = _ID_TIME_END_MS - int((time.time() if now_s is None else now_s) * 1000)
     stamp = "".join(
         _ID_ALPHABET[value >> shift & 31]
         for shift in range(_BITS_PER_CHAR * (_ID_TIME_CHARS - 1), -1, -_BITS_PER_CHAR)
@@ -246,6 +248,8 @@ class Video(Record):
     created_at_ms: int
     updated_at_ms: int
     generation: int = 0
+    whole: bool = False
+    """Encode in a single piece: cutting this source did not yield exact pieces."""
     source: Source
     progress: float = 0.0
     duration_s: float | None = None
@@ -300,8 +304,15 @@ def poster_file(generation: int) -> str:
 
 MPD_FILE: Final = "manifest.mpd"
 HLS_FILE: Final = "master.m3u8"
+"""What players ask for. The ring is write-once, so the files in it carry the generation: `final_file`."""
 
 
 def playlist_file(track: str) -> str:
-    """File name of a track's HLS media playlist."""
+    """File name of a track's HLS media playlist, as players ask for it."""
     return f"{track}.m3u8"
+
+
+def final_file(name: str, generation: int) -> str:
+    """Name in the ring of the final manifest or playlist that players know as `name`."""
+    stem, _, suffix = name.rpartition(".")
+    return f"{stem}-g{generation}.{suffix}"

@@ -1,0 +1,238 @@
+"""The catalogue: videos and unanswered uploads. Every change is a compare-and-swap transaction."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Final
+
+from services.shared.catalog import keys
+from services.shared.errors import AmbiguousError, ConflictError, NotFoundError, UnavailableError
+from services.shared.etcd import (
+    EtcdClient,
+    KeyValue,
+    absent,
+    delete_op,
+    delete_prefix_op,
+    exists,
+    put_op,
+    unchanged,
+)
+from services.shared.etcd import Op as EtcdOp
+from services.shared.video import ACTIVE, Availability, Status, Video, check_video_id
+
+_SWAP_ATTEMPTS: Final = 20
+
+Decision = Callable[[Video], Video]
+"""Pure: the record as it shall be. Called again when somebody else was faster, so it must be repeatable."""
+
+
+def now_ms() -> int:
+    """Milliseconds since 1970."""
+    return int(time.time() * 1000)
+
+
+class Catalog:
+    """All videos of the installation."""
+
+    def __init__(self, etcd: EtcdClient) -> None:
+        self._etcd = etcd
+
+    async def get(self, video_id: str) -> Video:
+        """The record of a video.
+
+        Raises:
+            NotFoundError: there is none (never was, or it was deleted).
+        """
+        return Video.model_validate_json((await self._record(video_id)).value)
+
+    async def page(
+        self, *, limit: int, before: str | None = None, text: str = ""
+    ) -> tuple[list[Video], str | None]:
+        """Up to `limit` videos older than `before` whose title contains `text`, newest first.
+
+        Returns:
+            The videos, and the `before` that continues the list (None: this was the end).
+        """
+        wanted = text.casefold().strip()
+        found: list[Video] = []
+        start_after = keys.video(check_video_id(before)) if before else None
+        async for kv in self._etcd.range(keys.VIDEOS, start_after=start_after):
+            video = Video.model_validate_json(kv.value)
+            if wanted not in video.title.casefold():
+                continue
+            if len(found) == limit:
+                return found, found[-1].id
+            found.append(video)
+        return found, None
+
+    async def active_ids(self) -> list[str]:
+        """Ids of the videos that work remains for."""
+        return [kv.key.removeprefix(keys.ACTIVE) async for kv in self._etcd.range(keys.ACTIVE)]
+
+    async def availability(self, video_id: str) -> Availability | None:
+        """What of a video can be played; None before its plan exists."""
+        kv = await self._etcd.get(keys.availability(video_id))
+        return Availability.model_validate_json(kv.value) if kv else None
+
+    async def change(self, video_id: str, decide: Decision, *, with_ops: tuple[EtcdOp, ...] = ()) -> Video:
+        """Replace a record by what `decide` makes of it, together with `with_ops`, in one transaction.
+
+        Raises:
+            NotFoundError: the video is unknown.
+            ConflictError: from `decide`, where the change is not allowed.
+            UnavailableError: others kept changing the record.
+        """
+        for _ in range(_SWAP_ATTEMPTS):
+            kv = await self._record(video_id)
+            before = Video.model_validate_json(kv.value)
+            after = decide(before)
+            if after == before and not with_ops:
+                return before
+            if await self._swap(kv, after, with_ops):
+                return after
+        raise UnavailableError(f"The record of video {video_id} is changed by too many at once.")
+
+    async def rename(self, video_id: str, title: str) -> Video:
+        """Give a video another title."""
+        return await self.change(
+            video_id, lambda video: video.model_copy(update={"title": title, "updated_at_ms": now_ms()})
+        )
+
+    async def fail(self, video_id: str, generation: int, reason: str) -> Video:
+        """Mark a video failed, if it is still at `generation` and not finished; else leave it as it is."""
+
+        def decide(video: Video) -> Video:
+            if video.generation != generation or video.status not in ACTIVE:
+                return video
+            return video.moved_to(Status.FAILED, now_ms=now_ms(), reason=reason)
+
+        return await self.change(video_id, decide)
+
+    async def retry(self, video_id: str) -> Video:
+        """Start a failed video over, under the next generation.
+
+        Raises:
+            ConflictError: it has not failed.
+        """
+
+        def decide(video: Video) -> Video:
+            if video.status is not Status.FAILED:
+                raise ConflictError(f"Only a failed video can be retried; this one is {video.status}.")
+            return restarted(video)
+
+        return await self.change(video_id, decide, with_ops=(delete_op(keys.availability(video_id)),))
+
+    async def restart(self, video_id: str, generation: int, *, whole: bool) -> Video:
+        """Start an active video over under the next generation, unless somebody already did."""
+
+        def decide(video: Video) -> Video:
+            if video.generation != generation or video.status not in ACTIVE:
+                return video
+            return restarted(video, whole=whole)
+
+        return await self.change(video_id, decide, with_ops=(delete_op(keys.availability(video_id)),))
+
+    async def delete(self, video_id: str) -> Video:
+        """Remove a video: its records go, and a tombstone tells the storage nodes to purge its files.
+
+        Raises:
+            NotFoundError: the video is unknown.
+        """
+        for _ in range(_SWAP_ATTEMPTS):
+            kv = await self._record(video_id)
+            result = await self._etcd.txn([unchanged(kv)], self._burial(video_id))
+            if result.succeeded:
+                video = Video.model_validate_json(kv.value)
+                return video.model_copy(update={"status": Status.DELETED, "updated_at_ms": now_ms()})
+        raise UnavailableError(f"The record of video {video_id} is changed by too many at once.")
+
+    async def begin_upload(self, video_id: str, *, instance: str, lease_id: int) -> None:
+        """Announce an upload: should `lease_id` end before `finish_upload`, anyone may clean up."""
+        await self._etcd.txn(
+            [absent(keys.upload(video_id))],
+            [
+                put_op(keys.upload(video_id), instance.encode()),
+                put_op(keys.uploader(video_id), instance.encode(), lease_id=lease_id),
+            ],
+        )
+
+    async def finish_upload(self, video: Video) -> None:
+        """Turn an announced upload into a video, in one transaction. After this the upload cannot be lost.
+
+        Raises:
+            ConflictError: the upload was given up meanwhile.
+        """
+        uploaded = video.encode()
+        try:
+            result = await self._etcd.txn(
+                [exists(keys.upload(video.id)), absent(keys.video(video.id))],
+                [
+                    delete_op(keys.upload(video.id)),
+                    delete_op(keys.uploader(video.id)),
+                    put_op(keys.video(video.id), uploaded),
+                    put_op(keys.active(video.id), b""),
+                ],
+            )
+            finished = result.succeeded
+        except AmbiguousError:
+            finished = await self._etcd.get(keys.video(video.id)) is not None
+        if not finished:
+            raise ConflictError("This upload was given up before it was complete: please upload again.")
+
+    async def abandon_upload(self, video_id: str) -> bool:
+        """Give an unanswered upload up and have its parts purged. False: answered or given up before."""
+        result = await self._etcd.txn(
+            [exists(keys.upload(video_id)), absent(keys.video(video_id))],
+            [
+                delete_op(keys.upload(video_id)),
+                delete_op(keys.uploader(video_id)),
+                put_op(keys.tombstone(video_id), str(now_ms()).encode()),
+            ],
+        )
+        return result.succeeded
+
+    async def stale_uploads(self) -> list[str]:
+        """Ids of unanswered uploads whose receiving process is gone."""
+        announced = [kv.key.removeprefix(keys.UPLOADS) async for kv in self._etcd.range(keys.UPLOADS)]
+        return [video_id for video_id in announced if not await self._etcd.get(keys.uploader(video_id))]
+
+    async def _record(self, video_id: str) -> KeyValue:
+        kv = await self._etcd.get(keys.video(video_id))
+        if kv is None:
+            raise NotFoundError("There is no such video.")
+        return kv
+
+    async def _swap(self, kv: KeyValue, after: Video, with_ops: tuple[EtcdOp, ...]) -> bool:
+        mark = keys.active(after.id)
+        active = put_op(mark, b"") if after.status in ACTIVE else delete_op(mark)
+        try:
+            result = await self._etcd.txn(
+                [unchanged(kv)], [put_op(keys.video(after.id), after.encode()), active, *with_ops]
+            )
+        except AmbiguousError:
+            return False  # the next round reads what became of it and decides again
+        return result.succeeded
+
+    @staticmethod
+    def _burial(video_id: str) -> list[EtcdOp]:
+        single = (keys.video(video_id), keys.active(video_id), keys.availability(video_id))
+        return [
+            *(delete_op(key) for key in single),
+            *(delete_prefix_op(prefix) for prefix in keys.everything_of(video_id)),
+            put_op(keys.tombstone(video_id), str(now_ms()).encode()),
+        ]
+
+
+def restarted(video: Video, *, whole: bool = False) -> Video:
+    """The record of a video that starts over under the next generation."""
+    return video.moved_to(
+        Status.UPLOADED,
+        now_ms=now_ms(),
+        generation=video.generation + 1,
+        whole=whole or video.whole,
+        reason=None,
+        progress=0.0,
+        renditions=(),
+        poster=False,
+    )

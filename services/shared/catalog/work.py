@@ -1,0 +1,152 @@
+"""Plans, tasks and claims: what is to be done for a video, and who does it. Fenced by compare-and-swap.
+
+A worker that takes a task from the broker writes a claim under its lease, with a token of its own. A result
+is accepted only while that very claim stands, so an attempt that was given up can never overwrite a later one.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from typing import Final
+
+from services.shared.catalog import keys
+from services.shared.catalog.videos import now_ms
+from services.shared.errors import FencedError, NotFoundError
+from services.shared.etcd import EtcdClient, absent, delete_op, put_op, unchanged, value_is
+from services.shared.video import Plan, Record, Task, TaskResult
+
+_TASKS_PER_TXN: Final = 100
+"""etcd allows 128 operations in a transaction."""
+
+
+class ClaimRecord(Record):
+    """The value of a claim key."""
+
+    worker: str
+    token: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """The right to write the result of one task."""
+
+    video_id: str
+    generation: int
+    task: Task
+    value: bytes
+
+    @property
+    def key(self) -> str:
+        """The claim's key in etcd."""
+        return keys.claim(self.video_id, self.generation, self.task.name)
+
+    @property
+    def task_key(self) -> str:
+        """The task's key in etcd."""
+        return keys.task(self.video_id, self.generation, self.task.name)
+
+
+class WorkBook:
+    """The plans and tasks of all videos."""
+
+    def __init__(self, etcd: EtcdClient) -> None:
+        self._etcd = etcd
+
+    async def plan(self, video_id: str, generation: int) -> Plan | None:
+        """The plan of a generation, None before there is one."""
+        kv = await self._etcd.get(keys.plan(video_id, generation))
+        return Plan.model_validate_json(kv.value) if kv else None
+
+    async def write_plan(self, video_id: str, plan: Plan, tasks: list[Task]) -> bool:
+        """Store a plan and its tasks, unless another planner was faster.
+
+        The tasks are written before the plan that makes them count, so a planner that dies half-way leaves
+        nothing that anybody acts on; planning is deterministic, so the next planner writes the same keys.
+
+        Returns:
+            Whether this plan is the one that counts.
+        """
+        for start in range(0, len(tasks), _TASKS_PER_TXN):
+            batch = tasks[start : start + _TASKS_PER_TXN]
+            await self._etcd.txn(
+                [absent(keys.plan(video_id, plan.generation))],
+                [put_op(keys.task(video_id, plan.generation, task.name), task.encode()) for task in batch],
+            )
+        key = keys.plan(video_id, plan.generation)
+        result = await self._etcd.txn([absent(key)], [put_op(key, plan.encode())])
+        return result.succeeded
+
+    async def tasks(self, video_id: str, generation: int) -> list[Task]:
+        """All tasks of a plan, in the order of their names."""
+        prefix = keys.tasks(video_id, generation)
+        return [Task.model_validate_json(kv.value) async for kv in self._etcd.range(prefix)]
+
+    async def claimed(self, video_id: str, generation: int) -> dict[str, str]:
+        """The tasks that somebody works on: task name to worker."""
+        prefix = keys.claims(video_id, generation)
+        return {
+            kv.key.removeprefix(prefix): ClaimRecord.model_validate_json(kv.value).worker
+            async for kv in self._etcd.range(prefix)
+        }
+
+    async def claim(
+        self, video_id: str, generation: int, name: str, *, worker: str, lease_id: int, take_over: bool
+    ) -> Claim:
+        """Take a task: from nobody, or, with `take_over`, from whoever the broker has given up on.
+
+        Raises:
+            NotFoundError: there is no such task (the video was deleted or started over).
+            FencedError: the task is done, or a live worker has it and `take_over` is not set.
+        """
+        kv = await self._etcd.get(keys.task(video_id, generation, name))
+        if kv is None:
+            raise NotFoundError(f"There is no task {name} of generation {generation}.")
+        task = Task.model_validate_json(kv.value)
+        if task.done:
+            raise FencedError(f"Task {name} is done already.")
+        value = ClaimRecord(worker=worker, token=secrets.token_hex(8)).encode()
+        claim = Claim(video_id=video_id, generation=generation, task=task, value=value)
+        compares = [unchanged(kv)] if take_over else [unchanged(kv), absent(claim.key)]
+        result = await self._etcd.txn(compares, [put_op(claim.key, value, lease_id=lease_id)])
+        if not result.succeeded:
+            raise FencedError(f"Task {name} is in other hands.")
+        return claim
+
+    async def report(self, claim: Claim, *, segments_done: int) -> None:
+        """Record how far a task has come, while its claim stands.
+
+        Raises:
+            FencedError: the claim is gone.
+        """
+        await self._write(claim, claim.task.model_copy(update={"segments_done": segments_done}), keep=True)
+
+    async def finish(self, claim: Claim, result: TaskResult) -> None:
+        """Record a task's result and give the claim back, in one transaction.
+
+        Raises:
+            FencedError: the claim is gone: somebody else has the task, or the video started over.
+        """
+        await self._write(claim, claim.task.model_copy(update={"result": result}), keep=False)
+
+    async def release(self, claim: Claim) -> None:
+        """Give a claim back without a result. No effect if it is no longer ours."""
+        await self._etcd.txn([value_is(claim.key, claim.value)], [delete_op(claim.key)])
+
+    async def mark_published(self, video_id: str, generation: int, names: list[str]) -> None:
+        """Remember that messages for these tasks were just sent, so that nobody hurries to send more."""
+        for name in names:
+            kv = await self._etcd.get(keys.task(video_id, generation, name))
+            if kv is None:
+                continue
+            task = Task.model_validate_json(kv.value)
+            later = task.model_copy(update={"published_at_ms": now_ms()})
+            await self._etcd.txn([unchanged(kv)], [put_op(kv.key, later.encode())])
+
+    async def _write(self, claim: Claim, task: Task, *, keep: bool) -> None:
+        ops = [put_op(claim.task_key, task.encode())]
+        if not keep:
+            ops.append(delete_op(claim.key))
+        result = await self._etcd.txn([value_is(claim.key, claim.value)], ops)
+        if not result.succeeded:
+            raise FencedError(f"Task {claim.task.name} is in other hands.")

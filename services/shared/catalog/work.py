@@ -1,7 +1,7 @@
 """Plans, tasks and claims: what is to be done for a video, and who does it. Fenced by compare-and-swap.
 
 A worker that takes a task from the broker writes a claim under its lease, with a token of its own. A result
-is accepted only while that very claim stands, so an attempt that was given up can never overwrite a later one.
+is accepted only while that very claim stands: an attempt that was given up can never overwrite a later one.
 """
 
 from __future__ import annotations

@@ -1,0 +1,62 @@
+"""Publishing work and news: which message goes to which queue, and what the broker's UI shows of it."""
+
+from __future__ import annotations
+
+import logging
+from typing import Final
+
+from services.shared.broker import Broker, Envelope
+from services.shared.errors import UnavailableError
+from services.shared.messages import BULK_QUEUE, FIRST_QUEUE, MessageType, PlanJob, TaskJob, VideoEvent
+from services.shared.video import Task, TaskKind, Video
+
+log = logging.getLogger(__name__)
+
+_TYPES: Final = {
+    TaskKind.VIDEO: MessageType.PIECE,
+    TaskKind.AUDIO: MessageType.AUDIO,
+    TaskKind.PICTURES: MessageType.PICTURES,
+}
+
+
+class Dispatcher:
+    """Turns records into messages. Losing one is no harm: the sweeper finds what stays unserved."""
+
+    def __init__(self, broker: Broker) -> None:
+        self._broker = broker
+
+    async def plan(self, video: Video) -> None:
+        """Ask some worker to plan a video.
+
+        Raises:
+            UnavailableError: the broker did not confirm in time.
+        """
+        job = PlanJob(video_id=video.id, generation=video.generation)
+        await self._broker.publish_job(
+            FIRST_QUEUE,
+            _envelope(MessageType.PLAN, f"{video.id}.{video.generation}.plan", video, job.encode()),
+        )
+
+    async def task(self, video: Video, task: Task) -> None:
+        """Ask some worker to do a task.
+
+        Raises:
+            UnavailableError: the broker did not confirm in time.
+        """
+        job = TaskJob(video_id=video.id, generation=video.generation, task=task.name)
+        message_id = f"{video.id}.{video.generation}.{task.name}"
+        queue = FIRST_QUEUE if task.urgent else BULK_QUEUE
+        await self._broker.publish_job(queue, _envelope(_TYPES[task.kind], message_id, video, job.encode()))
+
+    async def news(self, video: Video, *, what: str = "status") -> None:
+        """Tell whoever cares that a video changed. Nobody depends on hearing it."""
+        event = VideoEvent(video_id=video.id, status=video.status, progress=video.progress)
+        envelope = _envelope(MessageType.VIDEO_EVENT, f"{video.id}.{what}", video, event.encode())
+        try:
+            await self._broker.publish_event(f"video.{what}", envelope)
+        except UnavailableError as error:
+            log.warning("video %s: news of %s not sent: %s", video.id, what, error)
+
+
+def _envelope(kind: MessageType, message_id: str, video: Video, body: bytes) -> Envelope:
+    return Envelope(type=kind, body=body, message_id=message_id, correlation_id=video.id, title=video.title)

@@ -223,6 +223,8 @@ class Task(Record):
 
     name: str
     kind: TaskKind
+    order: int = 0
+    """Place in the order in which a plan's tasks should start."""
     urgent: bool = False
     """Goes through `transcode.first`: the video isn't playable without it."""
     piece: Piece | None = None

@@ -22,7 +22,7 @@ from typing import Final
 import h11
 
 from services.shared.content import ContentStore
-from services.shared.errors import TritonTubeError
+from services.shared.errors import TritonTubeError, UnavailableError
 from services.shared.video import Source, source_part_file
 
 log = logging.getLogger(__name__)
@@ -88,10 +88,26 @@ class BlockCache:
         return b"".join(pieces)
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Offer:
+@dataclass(kw_only=True)
+class OfferedSource:
+    """A source that can be read at `url` for now."""
+
     video_id: str
     source: Source
+    url: str
+    failure: TritonTubeError | None = None
+
+    def check(self) -> None:
+        """Make sure that whoever read the source saw all of it.
+
+        A read that broke off looks like the end of the file to ffmpeg, which may then succeed with less. So
+        nothing made from a source counts before this was asked.
+
+        Raises:
+            UnavailableError: the ring failed to deliver some of it.
+        """
+        if self.failure is not None:
+            raise UnavailableError(f"The source could not be read: {self.failure}") from self.failure
 
 
 class SourceFeed:
@@ -100,7 +116,7 @@ class SourceFeed:
     def __init__(self, cache: BlockCache) -> None:
         self._cache = cache
         self._port = 0
-        self._offers: dict[str, _Offer] = {}
+        self._offers: dict[str, OfferedSource] = {}
         self._slots = asyncio.Semaphore(_MAX_CONNECTIONS)
 
     @classmethod
@@ -118,12 +134,13 @@ class SourceFeed:
             cache.clear()
 
     @asynccontextmanager
-    async def offer(self, video_id: str, source: Source) -> AsyncIterator[str]:
-        """The URL of a source, good while the context is open."""
+    async def offer(self, video_id: str, source: Source) -> AsyncIterator[OfferedSource]:
+        """Make a source readable while the context is open."""
         path = f"/{secrets.token_urlsafe(24)}"
-        self._offers[path] = _Offer(video_id=video_id, source=source)
+        offer = OfferedSource(video_id=video_id, source=source, url=f"http://127.0.0.1:{self._port}{path}")
+        self._offers[path] = offer
         try:
-            yield f"http://127.0.0.1:{self._port}{path}"
+            yield offer
         finally:
             del self._offers[path]
 
@@ -133,8 +150,6 @@ class SourceFeed:
                 await self._answer(reader, writer)
             except (ConnectionError, TimeoutError, h11.RemoteProtocolError):
                 pass  # ffmpeg hung up: that is how it ends every read
-            except TritonTubeError as error:
-                log.warning("source read broke off: %s", error)  # a cut body makes ffmpeg fail, as it must
             finally:
                 writer.close()
                 with contextlib.suppress(ConnectionError):
@@ -155,12 +170,17 @@ class SourceFeed:
             await self._stream(connection, writer, offer, span)
 
     async def _stream(
-        self, connection: h11.Connection, writer: asyncio.StreamWriter, offer: _Offer, span: range
+        self, connection: h11.Connection, writer: asyncio.StreamWriter, offer: OfferedSource, span: range
     ) -> None:
         position = span.start
         while position < span.stop:
             number, skip = divmod(position, _BLOCK_BYTES)
-            block = await self._cache.block(offer.video_id, offer.source, number)
+            try:
+                block = await self._cache.block(offer.video_id, offer.source, number)
+            except TritonTubeError as error:
+                log.warning("video %s: reading the source broke off: %s", offer.video_id, error)
+                offer.failure = error
+                return
             data = block[skip : skip + span.stop - position]
             writer.write(connection.send(h11.Data(data=data)) or b"")
             await asyncio.wait_for(writer.drain(), _IDLE_TIMEOUT_S)

@@ -9,6 +9,8 @@
 ``claims/<id>/<generation>/<task>``   who works on it now; under the worker's lease
 ``uploads/<id>``                      an upload that has not been answered yet
 ``uploaders/<id>``                    the web process that receives it; under that process's lease
+``workers/<instance>``                a live transcoder worker; under its lease
+``sweep``                             when somebody last looked for lost work
 ``tombstones/<id>``                   deleted: storage nodes purge every file of it
 ``purged/<id>/<node>``                that node has purged it
 ====================================  =====================================================================
@@ -23,6 +25,8 @@ ACTIVE: Final = "active/"
 UPLOADS: Final = "uploads/"
 UPLOADERS: Final = "uploaders/"
 TOMBSTONES: Final = "tombstones/"
+WORKERS: Final = "workers/"
+SWEEP: Final = "sweep"
 
 
 def video(video_id: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from services.shared.catalog import keys
@@ -25,6 +25,9 @@ _SWAP_ATTEMPTS: Final = 20
 
 Decision = Callable[[Video], Video]
 """Pure: the record as it shall be. Called again when somebody else was faster, so it must be repeatable."""
+
+Measure = Callable[[Video], Awaitable[tuple[Video, Availability]]]
+"""Reads what is done by now, and gives the record and the availability that follow from it."""
 
 
 def now_ms() -> int:
@@ -93,11 +96,39 @@ class Catalog:
                 return after
         raise UnavailableError(f"The record of video {video_id} is changed by too many at once.")
 
+    async def publish(self, video_id: str, measure: Measure) -> Video:
+        """Store what `measure` finds: the record and the availability, in one transaction.
+
+        `measure` runs after the record was read, so when several workers publish at once, the one whose
+        transaction succeeds last has also measured last: availability never goes back.
+
+        Raises:
+            NotFoundError: the video is unknown.
+            UnavailableError: others kept changing the record.
+        """
+        for _ in range(_SWAP_ATTEMPTS):
+            kv = await self._record(video_id)
+            before = Video.model_validate_json(kv.value)
+            after, availability = await measure(before)
+            if after == before and availability == await self.availability(video_id):
+                return before
+            if await self._swap(kv, after, (put_op(keys.availability(video_id), availability.encode()),)):
+                return after
+        raise UnavailableError(f"The record of video {video_id} is changed by too many at once.")
+
     async def rename(self, video_id: str, title: str) -> Video:
         """Give a video another title."""
         return await self.change(
             video_id, lambda video: video.model_copy(update={"title": title, "updated_at_ms": now_ms()})
         )
+
+    async def touch(self, video_id: str, *, before_ms: int) -> bool:
+        """Renew a record last changed before `before_ms`. False: it is newer, or another caller did."""
+        kv = await self._record(video_id)
+        video = Video.model_validate_json(kv.value)
+        if video.updated_at_ms >= before_ms:
+            return False
+        return await self._swap(kv, video.model_copy(update={"updated_at_ms": now_ms()}), ())
 
     async def fail(self, video_id: str, generation: int, reason: str) -> Video:
         """Mark a video failed, if it is still at `generation` and not finished; else leave it as it is."""

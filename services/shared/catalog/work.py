@@ -133,15 +133,36 @@ class WorkBook:
         """Give a claim back without a result. No effect if it is no longer ours."""
         await self._etcd.txn([value_is(claim.key, claim.value)], [delete_op(claim.key)])
 
-    async def mark_published(self, video_id: str, generation: int, names: list[str]) -> None:
-        """Remember that messages for these tasks were just sent, so that nobody hurries to send more."""
-        for name in names:
-            kv = await self._etcd.get(keys.task(video_id, generation, name))
-            if kv is None:
-                continue
-            task = Task.model_validate_json(kv.value)
-            later = task.model_copy(update={"published_at_ms": now_ms()})
-            await self._etcd.txn([unchanged(kv)], [put_op(kv.key, later.encode())])
+    async def republishable(
+        self, video_id: str, generation: int, name: str, *, before_ms: int
+    ) -> Task | None:
+        """The task, if its last message is older than `before_ms` and this caller is to send another."""
+        kv = await self._etcd.get(keys.task(video_id, generation, name))
+        if kv is None:
+            return None
+        task = Task.model_validate_json(kv.value)
+        if task.done or task.published_at_ms >= before_ms:
+            return None
+        later = task.model_copy(update={"published_at_ms": now_ms()})
+        result = await self._etcd.txn([unchanged(kv)], [put_op(kv.key, later.encode())])
+        return later if result.succeeded else None
+
+    async def announce_worker(self, instance: str, *, lease_id: int) -> None:
+        """Make a worker known for as long as its lease lives."""
+        await self._etcd.put(f"{keys.WORKERS}{instance}", b"", lease_id=lease_id)
+
+    async def workers(self) -> list[str]:
+        """The live workers."""
+        return [kv.key.removeprefix(keys.WORKERS) async for kv in self._etcd.range(keys.WORKERS)]
+
+    async def begin_sweep(self, *, interval_ms: int) -> bool:
+        """Whether a sweep is due, and this caller is the one to do it."""
+        kv = await self._etcd.get(keys.SWEEP)
+        if kv and now_ms() - int(kv.value) < interval_ms:
+            return False
+        compare = unchanged(kv) if kv else absent(keys.SWEEP)
+        result = await self._etcd.txn([compare], [put_op(keys.SWEEP, str(now_ms()).encode())])
+        return result.succeeded
 
     async def _write(self, claim: Claim, task: Task, *, keep: bool) -> None:
         ops = [put_op(claim.task_key, task.encode())]

@@ -1,0 +1,105 @@
+"""The planning job: probe the source, cut the timeline, write the plan, ask for the work."""
+
+from __future__ import annotations
+
+import logging
+
+from services.shared.catalog import Catalog, WorkBook, now_ms
+from services.shared.dispatch import Dispatcher
+from services.shared.errors import FencedError, NotFoundError, PermanentJobError, UnsupportedMediaError
+from services.shared.messages import PlanJob
+from services.shared.video import ACTIVE, Plan, Status, Task, Video
+from services.transcoder.feed import SourceFeed
+from services.transcoder.progress import Progress
+from services.transcoder.workshop import Workshop
+
+log = logging.getLogger(__name__)
+
+
+class Planner:
+    """Handles `transcode.plan`. Doing it twice has the effect of doing it once."""
+
+    def __init__(
+        self,
+        *,
+        catalog: Catalog,
+        book: WorkBook,
+        dispatcher: Dispatcher,
+        progress: Progress,
+        feed: SourceFeed,
+        workshop: Workshop,
+    ) -> None:
+        self._catalog = catalog
+        self._book = book
+        self._dispatcher = dispatcher
+        self._progress = progress
+        self._feed = feed
+        self._workshop = workshop
+
+    async def plan(self, job: PlanJob) -> None:
+        """Plan a video and publish its tasks.
+
+        Raises:
+            FencedError: the video is gone, or has moved on.
+            PermanentJobError: the source is not a video that can be played; the reason is for people.
+            UnavailableError: a backing service is away.
+        """
+        video = await self._current(job)
+        plan = await self._book.plan(video.id, video.generation)
+        if plan is None:
+            await self._write_plan(video)
+        await self._begin(video)
+
+    async def _current(self, job: PlanJob) -> Video:
+        try:
+            video = await self._catalog.get(job.video_id)
+        except NotFoundError as error:
+            raise FencedError("The video was deleted.") from error
+        if video.generation != job.generation or video.status not in ACTIVE:
+            raise FencedError(f"Video {video.id} has moved on.")
+        return video
+
+    async def _write_plan(self, video: Video) -> None:
+        workers = len(await self._book.workers())
+        async with self._feed.offer(video.id, video.source) as source:
+            try:
+                plan, tasks = await self._workshop.plan(video, source, workers=max(1, workers))
+            except UnsupportedMediaError as error:
+                source.check()
+                raise PermanentJobError(str(error)) from error
+            source.check()
+        if await self._book.write_plan(video.id, plan, _stamped(tasks)):
+            log.info("video %s: %d tasks planned", video.id, len(tasks))
+
+    async def _begin(self, video: Video) -> None:
+        plan = await self._book.plan(video.id, video.generation)
+        if plan is None:
+            raise FencedError(f"Video {video.id} has moved on.")
+        video = await self._catalog.change(video.id, lambda now: _started(now, plan))
+        await self._dispatcher.news(video)
+        tasks = await self._book.tasks(video.id, video.generation)
+        for task in sorted(tasks, key=lambda task: task.order):
+            if not task.done:
+                await self._dispatcher.task(video, task)
+
+
+def _stamped(tasks: tuple[Task, ...]) -> list[Task]:
+    now = now_ms()
+    return [
+        task.model_copy(update={"published_at_ms": now, "order": order}) for order, task in enumerate(tasks)
+    ]
+
+
+def _started(video: Video, plan: Plan) -> Video:
+    if video.generation != plan.generation or video.status is not Status.UPLOADED:
+        return video
+    top = plan.renditions[-1]
+    return video.moved_to(
+        Status.PROCESSING,
+        now_ms=now_ms(),
+        duration_s=plan.duration_s,
+        width=top.width,
+        height=top.height,
+        frames=plan.frames,
+        renditions=plan.renditions,
+    )

@@ -1,0 +1,124 @@
+"""What follows from finished tasks: the video becomes playable, then ready. Anyone may call it at any time.
+
+There is no "last worker" to wait for: whoever finishes a task, and every sweep, measures what is there and
+publishes it in one transaction. A worker that dies between finishing and publishing leaves nothing behind
+that the next call does not complete.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from services.shared.catalog import Catalog, WorkBook, now_ms
+from services.shared.content import ContentStore
+from services.shared.dispatch import Dispatcher
+from services.shared.errors import ConflictError, FencedError
+from services.shared.manifest import final_files
+from services.shared.video import (
+    ACTIVE,
+    Availability,
+    Plan,
+    Rendition,
+    Status,
+    Task,
+    TaskKind,
+    Video,
+    final_file,
+)
+from services.transcoder.availability import availability, progress
+
+log = logging.getLogger(__name__)
+
+
+class Progress:
+    """Moves videos along as their tasks get done."""
+
+    def __init__(
+        self, *, catalog: Catalog, book: WorkBook, content: ContentStore, dispatcher: Dispatcher
+    ) -> None:
+        self._catalog = catalog
+        self._book = book
+        self._content = content
+        self._dispatcher = dispatcher
+
+    async def advance(self, video_id: str, generation: int) -> Video:
+        """Publish what is in the ring by now.
+
+        Raises:
+            NotFoundError: the video is gone.
+            UnavailableError: etcd or the ring is away; call again.
+        """
+        before = await self._catalog.get(video_id)
+
+        async def measure(video: Video) -> tuple[Video, Availability]:
+            plan, tasks = await self._work(video, generation)
+            available = availability(plan, tasks)
+            if available.complete:
+                await self._store_manifests(video_id, plan, available)
+            return _measured(video, plan, tasks, available), available
+
+        try:
+            after = await self._catalog.publish(video_id, measure)
+        except FencedError:
+            return before
+        if after != before:
+            await self._tell(before, after)
+        return after
+
+    async def _work(self, video: Video, generation: int) -> tuple[Plan, list[Task]]:
+        if video.generation != generation or video.status not in ACTIVE:
+            raise FencedError(f"Video {video.id} has moved on.")
+        plan = await self._book.plan(video.id, generation)
+        if plan is None:
+            raise FencedError(f"Video {video.id} is not planned yet.")
+        return plan, await self._book.tasks(video.id, generation)
+
+    async def _store_manifests(self, video_id: str, plan: Plan, available: Availability) -> None:
+        for name, text in final_files(plan, available).items():
+            try:
+                await self._content.put(f"{video_id}/{final_file(name, plan.generation)}", text)
+            except ConflictError:
+                # Another worker, perhaps of another version, wrote it first: any one of them will do.
+                log.info("video %s: %s is there already", video_id, name)
+
+    async def _tell(self, before: Video, after: Video) -> None:
+        if after.status is not before.status:
+            log.info("video %s: %s (%s)", after.id, after.status, after.title)
+        await self._dispatcher.news(after, what="progress" if after.status is before.status else "status")
+
+
+def _measured(video: Video, plan: Plan, tasks: list[Task], available: Availability) -> Video:
+    """The record that follows from what is available. Unchanged if nothing new is."""
+    changes: dict[str, object] = {
+        "progress": 1.0 if available.complete else round(min(progress(plan, tasks), 0.99), 4),
+        "poster": any(task.done for task in tasks if task.kind is TaskKind.PICTURES),
+        "frames": available.frames if available.complete else plan.frames,
+        "duration_s": _duration_s(plan, available),
+        "renditions": _measured_ladder(plan, available) if available.complete else plan.renditions,
+    }
+    status = _status(video, available)
+    if video.model_copy(update={"status": status, **changes}) == video:
+        return video
+    return video.moved_to(status, now_ms=now_ms(), **changes)
+
+
+def _measured_ladder(plan: Plan, available: Availability) -> tuple[Rendition, ...]:
+    ladder = [(rendition, available.tracks[rendition.name]) for rendition in plan.renditions]
+    return tuple(
+        rendition.model_copy(update={"codec": track.codec, "bitrate": track.peak_bitrate})
+        for rendition, track in ladder
+    )
+
+
+def _status(video: Video, available: Availability) -> Status:
+    if available.complete:
+        return Status.READY
+    counts = [*available.video_segments.values(), *available.audio_segments.values()]
+    if video.status is Status.PLAYABLE or all(counts):
+        return Status.PLAYABLE
+    return Status.PROCESSING
+
+
+def _duration_s(plan: Plan, available: Availability) -> float:
+    frames = available.frames if available.complete else plan.frames
+    return frames * plan.fps.den / plan.fps.num

@@ -1,0 +1,100 @@
+"""Finds what fell through: messages that were lost, steps that a dead worker left undone.
+
+etcd remembers what is to be done before any message says so (an outbox). Work that no queue holds and nobody
+claims has lost its message, and gets another one. While a queue still holds messages, waiting is normal: a
+long backlog must not be doubled by impatience.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from typing import Final
+
+from services.shared.broker import Broker
+from services.shared.catalog import Catalog, WorkBook, now_ms
+from services.shared.dispatch import Dispatcher
+from services.shared.errors import NotFoundError, UnavailableError
+from services.shared.messages import BULK_QUEUE, FIRST_QUEUE
+from services.shared.video import Status, Task, Video
+from services.transcoder.progress import Progress
+
+log = logging.getLogger(__name__)
+
+_RETRY_PATIENCE_MS: Final = 15 * 60_000
+"""While delayed retries are pending, a missing message is likely one of them; they wait 10 min at most."""
+
+
+class Sweeper:
+    """Runs in every worker; etcd lets one of them sweep per interval."""
+
+    def __init__(
+        self,
+        *,
+        catalog: Catalog,
+        book: WorkBook,
+        broker: Broker,
+        dispatcher: Dispatcher,
+        progress: Progress,
+        interval_s: float,
+        unserved_after_s: float,
+    ) -> None:
+        self._catalog = catalog
+        self._book = book
+        self._broker = broker
+        self._dispatcher = dispatcher
+        self._progress = progress
+        self._interval_s = interval_s
+        self._unserved_after_ms = int(unserved_after_s * 1000)
+
+    async def run(self) -> None:
+        """Sweep for ever, at the interval, while the backing services are there."""
+        while True:
+            await asyncio.sleep(self._interval_s * random.uniform(0.8, 1.2))  # noqa: S311 - spreads load only
+            try:
+                if await self._book.begin_sweep(interval_ms=int(self._interval_s * 1000)):
+                    await self.sweep()
+            except UnavailableError as error:
+                log.warning("sweep put off: %s", error)
+
+    async def sweep(self) -> None:
+        """Look once at every video that work remains for.
+
+        Raises:
+            UnavailableError: a backing service is away.
+        """
+        first_before_ms = await self._lost_before_ms(FIRST_QUEUE)
+        bulk_before_ms = await self._lost_before_ms(BULK_QUEUE)
+        for video_id in await self._catalog.active_ids():
+            try:
+                video = await self._catalog.get(video_id)
+                await self._look(video, first_before_ms, bulk_before_ms)
+            except NotFoundError:
+                continue  # deleted meanwhile
+
+    async def _look(self, video: Video, first_before_ms: int, bulk_before_ms: int) -> None:
+        if video.status is Status.UPLOADED:
+            if await self._catalog.touch(video.id, before_ms=first_before_ms):
+                log.info("video %s: nobody plans it; asking again", video.id)
+                await self._dispatcher.plan(video)
+            return
+        video = await self._progress.advance(video.id, video.generation)
+        claimed = await self._book.claimed(video.id, video.generation)
+        for task in await self._book.tasks(video.id, video.generation):
+            if task.done or task.name in claimed:
+                continue
+            await self._ask_again(video, task, first_before_ms if task.urgent else bulk_before_ms)
+
+    async def _ask_again(self, video: Video, task: Task, before_ms: int) -> None:
+        lost = await self._book.republishable(video.id, video.generation, task.name, before_ms=before_ms)
+        if lost:
+            log.info("video %s: nobody works on %s; asking again", video.id, task.name)
+            await self._dispatcher.task(video, lost)
+
+    async def _lost_before_ms(self, queue: str) -> int:
+        """Work of this queue whose message is older than the returned moment has lost it."""
+        if await self._broker.depth(queue):
+            return 0
+        retrying = await self._broker.retry_depth(queue)
+        return now_ms() - (_RETRY_PATIENCE_MS if retrying else self._unserved_after_ms)

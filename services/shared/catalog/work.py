@@ -13,7 +13,8 @@ from typing import Final
 from services.shared.catalog import keys
 from services.shared.catalog.videos import now_ms
 from services.shared.errors import FencedError, NotFoundError
-from services.shared.etcd import EtcdClient, absent, delete_op, put_op, unchanged, value_is
+from services.shared.etcd import EtcdClient, absent, delete_op, exists, put_op, unchanged, value_is
+from services.shared.etcd import Op as EtcdOp
 from services.shared.video import Plan, Record, Task, TaskResult
 
 _TASKS_PER_TXN: Final = 100
@@ -119,15 +120,26 @@ class WorkBook:
         Raises:
             FencedError: the claim is gone.
         """
-        await self._write(claim, claim.task.model_copy(update={"segments_done": segments_done}), keep=True)
+        task = claim.task.model_copy(update={"segments_done": segments_done})
+        result = await self._etcd.txn(
+            [value_is(claim.key, claim.value)], [put_op(claim.task_key, task.encode())]
+        )
+        if not result.succeeded:
+            raise FencedError(f"Task {task.name} is in other hands.")
 
     async def finish(self, claim: Claim, result: TaskResult) -> None:
         """Record a task's result and give the claim back, in one transaction.
 
         Raises:
-            FencedError: the claim is gone: somebody else has the task, or the video started over.
+            FencedError: somebody else has the task, or has done it, or the video is gone.
+            AmbiguousError: etcd did not say whether it took the result.
         """
-        await self._write(claim, claim.task.model_copy(update={"result": result}), keep=False)
+        done = put_op(claim.task_key, claim.task.model_copy(update={"result": result}).encode())
+        mine = await self._etcd.txn(
+            [value_is(claim.key, claim.value), exists(claim.task_key)], [done, delete_op(claim.key)]
+        )
+        if not mine.succeeded and not await self._finish_unclaimed(claim, done):
+            raise FencedError(f"Task {claim.task.name} is in other hands.")
 
     async def release(self, claim: Claim) -> None:
         """Give a claim back without a result. No effect if it is no longer ours."""
@@ -164,10 +176,10 @@ class WorkBook:
         result = await self._etcd.txn([compare], [put_op(keys.SWEEP, str(now_ms()).encode())])
         return result.succeeded
 
-    async def _write(self, claim: Claim, task: Task, *, keep: bool) -> None:
-        ops = [put_op(claim.task_key, task.encode())]
-        if not keep:
-            ops.append(delete_op(claim.key))
-        result = await self._etcd.txn([value_is(claim.key, claim.value)], ops)
-        if not result.succeeded:
-            raise FencedError(f"Task {claim.task.name} is in other hands.")
+    async def _finish_unclaimed(self, claim: Claim, done: EtcdOp) -> bool:
+        # Our lease ran out (etcd was away for long), but nobody took the task: the work is as good as ever.
+        kv = await self._etcd.get(claim.task_key)
+        if kv is None or Task.model_validate_json(kv.value).done:
+            return False
+        result = await self._etcd.txn([unchanged(kv), absent(claim.key)], [done])
+        return result.succeeded

@@ -108,12 +108,18 @@ class Rational(Record):
 
 
 class Source(Record):
-    """The uploaded original: `parts` files of `part_bytes` (the last one shorter) in the ring."""
+    """A file in the ring that is cut into `parts` files of `part_bytes` (the last one shorter)."""
 
+    stem: str = "source"
+    """What the names of its parts begin with."""
     size_bytes: int
     sha256: str
     part_bytes: int
     parts: int
+
+    def part_file(self, number: int) -> str:
+        """File name of a part. `number` counts from 0."""
+        return source_part_file(number, stem=self.stem)
 
 
 class Rendition(Record):
@@ -161,6 +167,8 @@ class Plan(Record):
     audio: tuple[AudioTrack, ...] = ()
     input_format: str
     """The only demuxer ffmpeg may use for this source (its `-format_whitelist`)."""
+    remuxed: Source | None = None
+    """The source in a container that can be cut, where the uploaded one can't."""
     encoder: str
     """Identity of the ffmpeg build and encoder that planned it; pieces of other builds don't fit."""
 
@@ -294,9 +302,9 @@ def init_file(track: str, generation: int) -> str:
     return f"{track}-g{generation}-init.mp4"
 
 
-def source_part_file(number: int) -> str:
-    """File name of a part of the uploaded source. `number` counts from 0."""
-    return f"source-{number:05d}.part"
+def source_part_file(number: int, *, stem: str = "source") -> str:
+    """File name of a part of a source. `number` counts from 0."""
+    return f"{stem}-{number:05d}.part"
 
 
 def poster_file(generation: int) -> str:

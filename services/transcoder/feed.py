@@ -23,7 +23,7 @@ import h11
 
 from services.shared.content import ContentStore
 from services.shared.errors import TritonTubeError, UnavailableError
-from services.shared.video import Source, source_part_file
+from services.shared.video import Source
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ class BlockCache:
     def __init__(self, content: ContentStore, *, max_bytes: int) -> None:
         self._content = content
         self._max_blocks = max(2, max_bytes // _BLOCK_BYTES)
-        self._blocks: OrderedDict[tuple[str, int], asyncio.Task[bytes]] = OrderedDict()
+        self._blocks: OrderedDict[tuple[str, str, int], asyncio.Task[bytes]] = OrderedDict()
 
     async def block(self, video_id: str, source: Source, number: int) -> bytes:
         """The bytes of block `number` (1 MiB each, the last one shorter), reading the following one ahead.
@@ -60,7 +60,7 @@ class BlockCache:
         self._blocks.clear()
 
     def _fetching(self, video_id: str, source: Source, number: int) -> asyncio.Task[bytes]:
-        key = (video_id, number)
+        key = (video_id, source.stem, number)
         task = self._blocks.get(key)
         if task is None or (task.done() and task.exception()):
             task = asyncio.create_task(self._fetch(video_id, source, number))
@@ -82,7 +82,7 @@ class BlockCache:
         while start < end:
             part, offset = divmod(start, source.part_bytes)
             length = min(end - start, source.part_bytes - offset)
-            key = f"{video_id}/{source_part_file(part)}"
+            key = f"{video_id}/{source.part_file(part)}"
             pieces.append(await self._content.get_bytes(key, offset=offset, length=length))
             start += length
         return b"".join(pieces)

@@ -9,9 +9,7 @@ from services.shared.dispatch import Dispatcher
 from services.shared.errors import FencedError, NotFoundError, PermanentJobError, UnsupportedMediaError
 from services.shared.messages import PlanJob
 from services.shared.video import ACTIVE, Plan, Status, Task, Video
-from services.transcoder.feed import SourceFeed
-from services.transcoder.progress import Progress
-from services.transcoder.workshop import Workshop
+from services.transcoder.prepare import Preparation
 
 log = logging.getLogger(__name__)
 
@@ -25,16 +23,12 @@ class Planner:
         catalog: Catalog,
         book: WorkBook,
         dispatcher: Dispatcher,
-        progress: Progress,
-        feed: SourceFeed,
-        workshop: Workshop,
+        preparation: Preparation,
     ) -> None:
         self._catalog = catalog
         self._book = book
         self._dispatcher = dispatcher
-        self._progress = progress
-        self._feed = feed
-        self._workshop = workshop
+        self._preparation = preparation
 
     async def plan(self, job: PlanJob) -> None:
         """Plan a video and publish its tasks.
@@ -61,13 +55,10 @@ class Planner:
 
     async def _write_plan(self, video: Video) -> None:
         workers = len(await self._book.workers())
-        async with self._feed.offer(video.id, video.source) as source:
-            try:
-                plan, tasks = await self._workshop.plan(video, source, workers=max(1, workers))
-            except UnsupportedMediaError as error:
-                source.check()
-                raise PermanentJobError(str(error)) from error
-            source.check()
+        try:
+            plan, tasks = await self._preparation.plan(video, workers=max(1, workers))
+        except UnsupportedMediaError as error:
+            raise PermanentJobError(str(error)) from error
         if await self._book.write_plan(video.id, plan, _stamped(tasks)):
             log.info("video %s: %d tasks planned", video.id, len(tasks))
 

@@ -46,6 +46,13 @@ class SegmentPusher:
         """Push a media segment. Waits while too many are on their way."""
         await self._push(segment_file(track, self._generation, number), data)
 
+    async def settled(self) -> None:
+        """Wait until everything pushed so far is durable."""
+        for _ in range(_MAX_IN_FLIGHT):
+            await self._slots.acquire()
+        for _ in range(_MAX_IN_FLIGHT):
+            self._slots.release()
+
     async def _push(self, name: str, data: bytes) -> None:
         await self._slots.acquire()
         self._group.create_task(self._put(name, data))

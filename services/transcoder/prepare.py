@@ -1,0 +1,91 @@
+"""From an uploaded source to a plan: probe it, bring it into a container that can be cut, lay out the tasks."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+from services.shared.content import ContentStore
+from services.shared.errors import UnsupportedMediaError
+from services.shared.settings import TranscoderSettings
+from services.shared.video import Plan, Source, Task, Video, source_part_file
+from services.transcoder.command import Input
+from services.transcoder.feed import SourceFeed
+from services.transcoder.probe import Bounds, probe
+from services.transcoder.remux import remux
+from services.transcoder.source import SourceInfo
+from services.transcoder.timeline import make_plan, make_tasks
+
+_PART_BYTES: Final = 32 << 20
+_REMUX_SLACK_BYTES: Final = 16 << 20
+
+
+class Preparation:
+    """Makes plans."""
+
+    def __init__(
+        self, *, content: ContentStore, feed: SourceFeed, settings: TranscoderSettings, encoder: str
+    ) -> None:
+        self._content = content
+        self._feed = feed
+        self._bounds = Bounds(duration_s=settings.max_duration_s, pixels=settings.max_pixels)
+        self._work_dir = settings.work_dir
+        self._encoder = encoder
+
+    async def plan(self, video: Video, *, workers: int) -> tuple[Plan, tuple[Task, ...]]:
+        """A plan for a video's source, and its tasks in the order in which they should start.
+
+        Raises:
+            UnsupportedMediaError: the source is not a video that can be played; the reason is for people.
+            TransientJobError: a limit stopped ffmpeg.
+            UnavailableError: the ring could not deliver the source.
+        """
+        info = await self._probed(video, video.source)
+        remuxed = None
+        if not info.seekable:
+            remuxed = await self._remuxed(video)
+            info = await self._probed(video, remuxed)
+        plan = make_plan(info, generation=video.generation, encoder=self._encoder)
+        tasks = make_tasks(plan, info.video, workers=workers, whole=video.whole)
+        return plan.model_copy(update={"remuxed": remuxed}), tasks
+
+    async def _probed(self, video: Video, source: Source) -> SourceInfo:
+        async with self._offered(video, source) as given:
+            return await probe(given, bounds=self._bounds)
+
+    async def _remuxed(self, video: Video) -> Source:
+        with tempfile.TemporaryDirectory(prefix="remux-", dir=self._work_dir) as folder:
+            path = Path(folder) / "source.mkv"
+            async with self._offered(video, video.source) as given:
+                limit = video.source.size_bytes + video.source.size_bytes // 4 + _REMUX_SLACK_BYTES
+                await remux(given, path, max_bytes=limit)
+            return await self._stored(video, path)
+
+    async def _stored(self, video: Video, path: Path) -> Source:
+        stem = f"remuxed-g{video.generation}"
+        digest, size, number = hashlib.sha256(), 0, 0
+        with path.open("rb") as file:
+            while data := await asyncio.to_thread(file.read, _PART_BYTES):
+                digest.update(data)
+                size += len(data)
+                await self._content.put(f"{video.id}/{source_part_file(number, stem=stem)}", data)
+                number += 1
+        return Source(
+            stem=stem, size_bytes=size, sha256=digest.hexdigest(), part_bytes=_PART_BYTES, parts=number
+        )
+
+    @asynccontextmanager
+    async def _offered(self, video: Video, source: Source) -> AsyncIterator[Input]:
+        """The source as an input; a reason to refuse it counts only if all of it could be read."""
+        async with self._feed.offer(video.id, source) as offered:
+            try:
+                yield Input(location=offered.url)
+            except UnsupportedMediaError:
+                offered.check()
+                raise
+            offered.check()

@@ -1,0 +1,205 @@
+"""Does one task of a plan: claims it, encodes, pushes the segments, records the result."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from time import monotonic
+from typing import Final
+
+from services.shared.catalog import Catalog, Claim, WorkBook
+from services.shared.content import ContentStore
+from services.shared.dispatch import Dispatcher
+from services.shared.errors import (
+    ConflictError,
+    FencedError,
+    JobError,
+    NotFoundError,
+    PermanentJobError,
+    TransientJobError,
+    UnavailableError,
+    UnfitPieceError,
+)
+from services.shared.messages import TaskJob
+from services.shared.video import Plan, TaskKind, TaskResult, Video, poster_file
+from services.transcoder.audio import encode_audio
+from services.transcoder.command import Input
+from services.transcoder.encode import Encoded, PieceJob, encode_piece
+from services.transcoder.feed import OfferedSource, SourceFeed
+from services.transcoder.pictures import make_poster
+from services.transcoder.progress import Progress
+from services.transcoder.pusher import SegmentPusher
+from services.transcoder.session import Session
+from services.transcoder.track import SegmentSink
+
+log = logging.getLogger(__name__)
+
+_REPORT_INTERVAL_S: Final = 2.0
+_MAX_GENERATION: Final = 20
+"""A source that cannot be encoded is not started over for ever."""
+
+
+class TaskRunner:
+    """Handles the tasks of plans. Doing one twice has the effect of doing it once."""
+
+    def __init__(
+        self,
+        *,
+        catalog: Catalog,
+        book: WorkBook,
+        content: ContentStore,
+        dispatcher: Dispatcher,
+        progress: Progress,
+        feed: SourceFeed,
+        session: Session,
+        encoder: str,
+    ) -> None:
+        self._catalog = catalog
+        self._book = book
+        self._content = content
+        self._dispatcher = dispatcher
+        self._progress = progress
+        self._feed = feed
+        self._session = session
+        self._encoder = encoder
+
+    async def run(self, job: TaskJob, *, take_over: bool) -> None:
+        """Do a task.
+
+        Args:
+            job: which one.
+            take_over: take it from whoever has claimed it; the broker has given up on them.
+
+        Raises:
+            FencedError: it is done, or in other hands, or the video has moved on.
+            PermanentJobError: the source is to blame.
+            TransientJobError: something passing is to blame.
+            UnavailableError: a backing service is away.
+        """
+        video, plan = await self._current(job)
+        claim = await self._claim(job, take_over=take_over)
+        try:
+            result = await self._do(video, plan, claim)
+            await self._book.finish(claim, result)
+        except UnfitPieceError as error:
+            await self._start_over(video, error)
+            return
+        finally:
+            await self._give_back(claim)
+        log.info("video %s: %s done in %.1f s", video.id, job.task, result.elapsed_s)
+        await self._progress.advance(video.id, video.generation)
+
+    async def _current(self, job: TaskJob) -> tuple[Video, Plan]:
+        try:
+            video = await self._catalog.get(job.video_id)
+        except NotFoundError as error:
+            raise FencedError("The video was deleted.") from error
+        plan = await self._book.plan(job.video_id, job.generation)
+        if video.generation != job.generation or plan is None:
+            raise FencedError(f"Video {video.id} has moved on.")
+        if plan.encoder != self._encoder:
+            raise TransientJobError(
+                "This worker's ffmpeg is not the one the video was begun with: their pieces would not fit.",
+                detail=f"planned for: {plan.encoder}\nhere: {self._encoder}",
+            )
+        return video, plan
+
+    async def _claim(self, job: TaskJob, *, take_over: bool) -> Claim:
+        try:
+            return await self._book.claim(
+                job.video_id,
+                job.generation,
+                job.task,
+                worker=self._session.instance,
+                lease_id=self._session.lease_id,
+                take_over=take_over,
+            )
+        except NotFoundError as error:
+            raise FencedError(str(error)) from error
+
+    async def _give_back(self, claim: Claim) -> None:
+        with contextlib.suppress(UnavailableError):  # then the lease gives it back
+            await asyncio.shield(self._book.release(claim))
+
+    async def _do(self, video: Video, plan: Plan, claim: Claim) -> TaskResult:
+        began = monotonic()
+        async with self._feed.offer(video.id, plan.remuxed or video.source) as source:
+            try:
+                encoded = await self._encode(plan, claim, source)
+            except JobError:
+                source.check()
+                raise
+            source.check()
+        return TaskResult(
+            worker=self._session.instance,
+            frames=encoded.frames,
+            tracks=dict(encoded.tracks),
+            elapsed_s=round(monotonic() - began, 3),
+        )
+
+    async def _encode(self, plan: Plan, claim: Claim, source: OfferedSource) -> Encoded:
+        given = Input(location=source.url, formats=plan.input_format)
+        if claim.task.kind is TaskKind.PICTURES:
+            return await self._pictures(plan, claim, given)
+        try:
+            async with SegmentPusher(
+                self._content, video_id=claim.video_id, generation=claim.generation
+            ) as pusher:
+                return await self._tracks(plan, claim, given, pusher)
+        except ConflictError as error:
+            raise UnfitPieceError("Another attempt at this piece came out differently.") from error
+
+    async def _tracks(self, plan: Plan, claim: Claim, given: Input, pusher: SegmentPusher) -> Encoded:
+        if claim.task.audio is not None:
+            sink = _Reporting(pusher, self._book, self._progress, claim)
+            return await encode_audio(given, plan, claim.task.audio, sink)
+        assert claim.task.piece is not None
+        agreed = await self._agreed_inits(claim)
+        job = PieceJob(source=given, plan=plan, piece=claim.task.piece, init_sha256=agreed)
+        return await encode_piece(job, pusher)
+
+    async def _agreed_inits(self, claim: Claim) -> dict[str, str]:
+        """Hashes of the initialisation segments that finished pieces have made, by rendition."""
+        tasks = await self._book.tasks(claim.video_id, claim.generation)
+        results = [task.result for task in tasks if task.result and task.piece]
+        return {name: track.init_sha256 for result in results for name, track in result.tracks.items()}
+
+    async def _pictures(self, plan: Plan, claim: Claim, given: Input) -> Encoded:
+        poster = await make_poster(given, plan)
+        key = f"{claim.video_id}/{poster_file(claim.generation)}"
+        try:
+            await self._content.put(key, poster)
+        except ConflictError:
+            log.info("%s is there already", key)
+        return Encoded(frames=1, tracks={})
+
+    async def _start_over(self, video: Video, error: UnfitPieceError) -> None:
+        if video.whole or video.generation >= _MAX_GENERATION:
+            raise PermanentJobError(str(error), detail=error.detail) from error
+        log.warning("video %s: %s Encoding it as a single piece.", video.id, error)
+        again = await self._catalog.restart(video.id, video.generation, whole=True)
+        await self._dispatcher.plan(again)
+
+
+class _Reporting(SegmentSink):
+    """Reports how far the sound has come while it is being encoded, so that it need not be waited for."""
+
+    def __init__(self, pusher: SegmentPusher, book: WorkBook, progress: Progress, claim: Claim) -> None:
+        self._pusher = pusher
+        self._book = book
+        self._progress = progress
+        self._claim = claim
+        self._reported_at = 0.0
+
+    async def init(self, track: str, data: bytes) -> None:
+        await self._pusher.init(track, data)
+
+    async def segment(self, track: str, number: int, data: bytes) -> None:
+        await self._pusher.segment(track, number, data)
+        if monotonic() - self._reported_at < _REPORT_INTERVAL_S:
+            return
+        await self._pusher.settled()
+        await self._book.report(self._claim, segments_done=number + 1)
+        await self._progress.advance(self._claim.video_id, self._claim.generation)
+        self._reported_at = monotonic()

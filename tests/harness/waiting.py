@@ -6,16 +6,26 @@ import asyncio
 import inspect
 from collections.abc import Awaitable, Callable
 from time import monotonic
-from typing import TypeVar
+from typing import Any, TypeVar, overload
 
 T = TypeVar("T")
 
 _POLL_S = 0.05
 
 
+@overload
 async def eventually(
-    predicate: Callable[[], T | Awaitable[T]], *, deadline_s: float = 30.0, what: str = "condition"
-) -> T:
+    predicate: Callable[[], Awaitable[T | None]], *, deadline_s: float = ..., what: str = ...
+) -> T: ...
+
+
+@overload
+async def eventually(predicate: Callable[[], T | None], *, deadline_s: float = ..., what: str = ...) -> T: ...
+
+
+async def eventually(
+    predicate: Callable[[], Any], *, deadline_s: float = 30.0, what: str = "condition"
+) -> Any:
     """Return the first truthy value of `predicate` (sync or async), polled until `deadline_s` seconds passed.
 
     Exceptions of the predicate count as "not yet" and are shown when time runs out.

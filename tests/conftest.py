@@ -1,0 +1,5 @@
+"""Fixtures for all tests live in tests/harness, one module per part of the system."""
+
+pytest_plugins = [
+    "tests.harness.fixtures_etcd",
+]

@@ -1,4 +1,4 @@
-"""From an uploaded source to a plan: probe it, bring it into a container that can be cut, lay out the tasks."""
+"""From an uploaded source to a plan: probe it, make it cuttable if it is not, lay out the tasks."""
 
 from __future__ import annotations
 

@@ -91,7 +91,7 @@ def _measured(video: Video, plan: Plan, tasks: list[Task], available: Availabili
     """The record that follows from what is available. Unchanged if nothing new is."""
     changes: dict[str, object] = {
         "progress": 1.0 if available.complete else round(min(progress(plan, tasks), 0.99), 4),
-        "poster": any(task.done for task in tasks if task.kind is TaskKind.PICTURES),
+        "poster": any(task.result.frames for task in tasks if task.kind is TaskKind.PICTURES and task.result),
         "frames": available.frames if available.complete else plan.frames,
         "duration_s": _duration_s(plan, available),
         "renditions": _measured_ladder(plan, available) if available.complete else plan.renditions,

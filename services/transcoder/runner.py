@@ -166,7 +166,11 @@ class TaskRunner:
         return {name: track.init_sha256 for result in results for name, track in result.tracks.items()}
 
     async def _pictures(self, plan: Plan, claim: Claim, given: Input) -> Encoded:
-        poster = await make_poster(given, plan)
+        try:
+            poster = await make_poster(given, plan)
+        except PermanentJobError as error:
+            log.warning("video %s goes without a poster: %s", claim.video_id, error)
+            return Encoded(frames=0, tracks={})
         key = f"{claim.video_id}/{poster_file(claim.generation)}"
         try:
             await self._content.put(key, poster)

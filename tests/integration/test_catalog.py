@@ -1,0 +1,252 @@
+"""The catalogue on a real etcd: transitions, pages, uploads, claims and their fences."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from services.shared.catalog import Catalog, WorkBook, keys, now_ms
+from services.shared.errors import ConflictError, FencedError, NotFoundError
+from services.shared.etcd import EtcdClient
+from services.shared.video import (
+    Availability,
+    Plan,
+    Rational,
+    Rendition,
+    Source,
+    Status,
+    Task,
+    TaskKind,
+    TaskResult,
+    Video,
+    new_video_id,
+)
+from tests.harness.waiting import eventually
+
+SOURCE = Source(size_bytes=1, sha256="0" * 64, part_bytes=1 << 20, parts=1)
+RESULT = TaskResult(worker="w1", frames=100)
+
+
+def plan(generation: int = 0) -> Plan:
+    return Plan(
+        generation=generation,
+        time_base=Rational(num=1, den=12_800),
+        start_ticks=0,
+        fps=Rational(num=25, den=1),
+        frames=300,
+        segment_frames=100,
+        timescale=12_800,
+        renditions=(Rendition(name="240p", width=426, height=240, bitrate=1),),
+        input_format="mov",
+        encoder="x264",
+    )
+
+
+def tasks(count: int) -> list[Task]:
+    return [Task(name=f"piece-{n:05d}", kind=TaskKind.VIDEO) for n in range(count)]
+
+
+@pytest.fixture
+def catalog(etcd_client: EtcdClient) -> Catalog:
+    return Catalog(etcd_client)
+
+
+@pytest.fixture
+def book(etcd_client: EtcdClient) -> WorkBook:
+    return WorkBook(etcd_client)
+
+
+async def uploaded(catalog: Catalog, etcd: EtcdClient, title: str = "A title") -> Video:
+    now = now_ms()
+    video = Video(
+        id=new_video_id(),
+        title=title,
+        status=Status.UPLOADED,
+        created_at_ms=now,
+        updated_at_ms=now,
+        source=SOURCE,
+    )
+    async with etcd.lease(10) as lease:
+        await catalog.begin_upload(video.id, instance="web", lease_id=lease.id)
+        await catalog.finish_upload(video)
+    return video
+
+
+async def test_an_upload_that_was_answered_outlives_its_receiver(catalog, etcd_client):
+    video = await uploaded(catalog, etcd_client)
+    assert await catalog.get(video.id) == video
+    assert video.id in await catalog.active_ids()
+    assert video.id not in await catalog.stale_uploads()
+    assert not await catalog.abandon_upload(video.id)
+
+
+async def test_an_upload_whose_receiver_died_is_stale_and_cannot_be_finished_once_abandoned(
+    catalog, etcd_client
+):
+    video_id = new_video_id()
+    async with etcd_client.lease(10) as lease:
+        await catalog.begin_upload(video_id, instance="web", lease_id=lease.id)
+        assert video_id not in await catalog.stale_uploads()
+    await eventually(lambda: _is_stale(catalog, video_id), what="the upload is stale")
+    assert await catalog.abandon_upload(video_id)
+    assert await etcd_client.get(keys.tombstone(video_id))
+    late = Video(
+        id=video_id, title="t", status=Status.UPLOADED, created_at_ms=1, updated_at_ms=1, source=SOURCE
+    )
+    with pytest.raises(ConflictError, match="upload again"):
+        await catalog.finish_upload(late)
+
+
+async def _is_stale(catalog: Catalog, video_id: str) -> bool:
+    return video_id in await catalog.stale_uploads()
+
+
+async def test_pages_run_from_the_newest_to_the_oldest_without_gap_or_repeat(catalog, etcd_client):
+    mark = new_video_id()
+    made = [await uploaded(catalog, etcd_client, f"{mark} {n}") for n in range(5)]
+    seen, before = [], None
+    while True:
+        page, before = await catalog.page(limit=2, before=before, text=mark)
+        seen += [video.id for video in page]
+        if before is None:
+            break
+    assert sorted(seen) == seen
+    assert set(seen) == {video.id for video in made}
+
+
+async def test_search_ignores_case(catalog, etcd_client):
+    video = await uploaded(catalog, etcd_client, "Über den Dächern")
+    found, _ = await catalog.page(limit=10, text="ÜBER DEN")
+    assert video.id in [entry.id for entry in found]
+
+
+async def test_changes_at_once_are_all_applied(catalog, etcd_client):
+    video = await uploaded(catalog, etcd_client, "0")
+    bump = lambda now: now.model_copy(update={"title": str(int(now.title) + 1)})  # noqa: E731
+    await asyncio.gather(*(catalog.change(video.id, bump) for _ in range(8)))
+    assert (await catalog.get(video.id)).title == "8"
+
+
+async def test_a_failed_video_starts_over_under_the_next_generation(catalog, etcd_client):
+    video = await uploaded(catalog, etcd_client)
+    with pytest.raises(ConflictError, match="Only a failed video"):
+        await catalog.retry(video.id)
+    failed = await catalog.fail(video.id, 0, "It broke.")
+    assert (failed.status, failed.reason) == (Status.FAILED, "It broke.")
+    assert video.id not in await catalog.active_ids()
+    again = await catalog.retry(video.id)
+    assert (again.status, again.generation, again.reason) == (Status.UPLOADED, 1, None)
+    assert video.id in await catalog.active_ids()
+
+
+async def test_a_failure_of_an_earlier_generation_changes_nothing(catalog, etcd_client):
+    video = await uploaded(catalog, etcd_client)
+    await catalog.fail(video.id, 0, "first")
+    again = await catalog.retry(video.id)
+    assert await catalog.fail(video.id, 0, "late news") == again
+
+
+async def test_a_deleted_video_leaves_nothing_but_its_tombstone(catalog, book, etcd_client):
+    video = await uploaded(catalog, etcd_client)
+    await book.write_plan(video.id, plan(), tasks(3))
+    deleted = await catalog.delete(video.id)
+    assert deleted.status is Status.DELETED
+    with pytest.raises(NotFoundError):
+        await catalog.get(video.id)
+    assert await etcd_client.get(keys.tombstone(video.id))
+    assert await book.plan(video.id, 0) is None
+    assert await book.tasks(video.id, 0) == []
+    with pytest.raises(NotFoundError):
+        await catalog.delete(video.id)
+
+
+async def test_the_first_plan_counts(book):
+    video_id = new_video_id()
+    assert await book.write_plan(video_id, plan(), tasks(250))
+    assert not await book.write_plan(video_id, plan().model_copy(update={"frames": 1}), tasks(1))
+    assert await book.plan(video_id, 0) == plan()
+    assert [task.name for task in await book.tasks(video_id, 0)] == [task.name for task in tasks(250)]
+
+
+async def test_a_duplicate_of_a_running_job_is_fenced(book, etcd_client):
+    video_id = new_video_id()
+    await book.write_plan(video_id, plan(), tasks(1))
+    async with etcd_client.lease(10) as one, etcd_client.lease(10) as other:
+        await book.claim(video_id, 0, "piece-00000", worker="w1", lease_id=one.id, take_over=False)
+        with pytest.raises(FencedError):
+            await book.claim(video_id, 0, "piece-00000", worker="w2", lease_id=other.id, take_over=False)
+        assert await book.claimed(video_id, 0) == {"piece-00000": "w1"}
+
+
+async def test_whoever_the_broker_gave_up_on_cannot_finish(book, etcd_client):
+    video_id = new_video_id()
+    await book.write_plan(video_id, plan(), tasks(1))
+    async with etcd_client.lease(10) as one, etcd_client.lease(10) as other:
+        late = await book.claim(video_id, 0, "piece-00000", worker="w1", lease_id=one.id, take_over=False)
+        heir = await book.claim(video_id, 0, "piece-00000", worker="w2", lease_id=other.id, take_over=True)
+        with pytest.raises(FencedError):
+            await book.finish(late, RESULT)
+        with pytest.raises(FencedError):
+            await book.report(late, segments_done=3)
+        await book.release(late)
+        await book.finish(heir, RESULT)
+    [task] = await book.tasks(video_id, 0)
+    assert task.done
+    assert await book.claimed(video_id, 0) == {}
+    with pytest.raises(FencedError, match="done already"):
+        await book.claim(video_id, 0, "piece-00000", worker="w3", lease_id=0, take_over=True)
+
+
+async def test_work_outlives_a_lease_that_ran_out_if_nobody_took_it(book, etcd_client):
+    video_id = new_video_id()
+    await book.write_plan(video_id, plan(), tasks(1))
+    async with etcd_client.lease(10) as lease:
+        claim = await book.claim(video_id, 0, "piece-00000", worker="w1", lease_id=lease.id, take_over=False)
+    assert await book.claimed(video_id, 0) == {}
+    await book.finish(claim, RESULT)
+    [task] = await book.tasks(video_id, 0)
+    assert task.result == RESULT
+
+
+async def test_a_result_for_a_deleted_video_is_fenced(catalog, book, etcd_client):
+    video = await uploaded(catalog, etcd_client)
+    await book.write_plan(video.id, plan(), tasks(1))
+    async with etcd_client.lease(10) as lease:
+        claim = await book.claim(video.id, 0, "piece-00000", worker="w", lease_id=lease.id, take_over=False)
+        await catalog.delete(video.id)
+        with pytest.raises(FencedError):
+            await book.finish(claim, RESULT)
+    assert await book.tasks(video.id, 0) == []
+
+
+async def test_lost_work_is_asked_for_by_one_caller_only(book):
+    video_id = new_video_id()
+    await book.write_plan(video_id, plan(), tasks(1))
+    now = now_ms() + 1
+    asked = await asyncio.gather(
+        *(book.republishable(video_id, 0, "piece-00000", before_ms=now) for _ in range(4))
+    )
+    assert sum(task is not None for task in asked) == 1
+
+
+async def test_what_is_published_last_was_measured_last(catalog, etcd_client):
+    video = await uploaded(catalog, etcd_client)
+    done = 0
+
+    async def measure(now: Video) -> tuple[Video, Availability]:
+        nonlocal done
+        done += 1
+        measured = done
+        await asyncio.gather(
+            *(catalog.rename(video.id, f"disturbed {measured}") for _ in range(measured < 3))
+        )
+        return now.model_copy(update={"progress": measured / 10}), Availability(
+            video_segments={"240p": measured}
+        )
+
+    published = await catalog.publish(video.id, measure)
+    available = await catalog.availability(video.id)
+    assert available
+    assert available.video_segments["240p"] == done == 3
+    assert published.progress == 0.3

@@ -297,6 +297,11 @@ def segment_file(track: str, generation: int, number: int) -> str:
     return f"{track}-g{generation}-{number:05d}.m4s"
 
 
+def segment_template(track: str, generation: int) -> str:
+    """What `segment_file` says, as a DASH template that players fill in."""
+    return f"{track}-g{generation}-$Number%05d$.m4s"
+
+
 def init_file(track: str, generation: int) -> str:
     """File name of a track's initialisation segment."""
     return f"{track}-g{generation}-init.mp4"

@@ -1,0 +1,137 @@
+"""Encode a piece: all its renditions from one decode, every segment checked and handed on as it is made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from services.shared.errors import InvalidRequestError, UnfitPieceError
+from services.shared.video import Piece, Plan, TrackResult
+from services.transcoder import command
+from services.transcoder.command import Input
+from services.transcoder.process import ExitError, Limits, Progress, run_ffmpeg
+from services.transcoder.track import MismatchError, OnceSink, SegmentSink, Shape, Track
+
+_START_S: Final = 300
+_WALL_PER_SECOND: Final = 60
+"""Even a slow processor encodes the whole ladder of a second of 2160p within this many seconds."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Encoded:
+    """What an encoder run produced."""
+
+    frames: int
+    """Video frames per rendition, or AAC frames."""
+    tracks: Mapping[str, TrackResult]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PieceJob:
+    """A piece and all that is needed to encode it."""
+
+    source: Input
+    plan: Plan
+    piece: Piece
+    init_sha256: Mapping[str, str] = field(default_factory=dict)
+    """By rendition: hash of the initialisation segment that finished pieces agreed on."""
+
+    @property
+    def limits(self) -> Limits:
+        """Bounds in proportion to the work."""
+        end = self.plan.frames if self.piece.end_frame is None else self.piece.end_frame
+        seconds = (end - self.piece.first_frame) * self.plan.fps.den / self.plan.fps.num
+        wall_s = _START_S + int(_WALL_PER_SECOND * seconds)
+        return Limits(wall_s=wall_s, cpu_s=2 * wall_s)
+
+
+async def encode_piece(
+    job: PieceJob,
+    sink: SegmentSink,
+    *,
+    limits: Limits | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> Encoded:
+    """Encode a piece and pass its segments to `sink`.
+
+    If the result is not exactly what was planned, the next seek point further back is tried. The piece
+    that reaches the end of the source may be shorter than planned, if all seek points agree that there is
+    no more: damaged and truncated sources are.
+
+    Raises:
+        UnfitPieceError: no seek point gave the planned frames: this source needs a plan with a single piece.
+        TransientJobError: a limit stopped ffmpeg.
+        TritonTubeError: whatever the sink raised.
+    """
+    once = OnceSink(sink)
+    shorter: Encoded | None = None
+    failure: Exception | None = None
+    for seek_s in job.piece.seeks_s:
+        try:
+            encoded = await _attempt(job, once, seek_s, limits or job.limits, on_progress)
+        except (MismatchError, ExitError) as error:
+            failure = error
+        else:
+            if _is_complete(job, encoded):
+                return encoded
+            shorter = encoded
+    if shorter is None:
+        raise UnfitPieceError(
+            f"Piece {job.piece.index} could not be cut out.", detail=str(failure)
+        ) from failure
+    return shorter
+
+
+async def _attempt(
+    job: PieceJob,
+    sink: SegmentSink,
+    seek_s: float | None,
+    limits: Limits,
+    on_progress: Callable[[Progress], None] | None,
+) -> Encoded:
+    tracks = {name: Track(name, _shape(job, name), sink) for name in job.piece.renditions}
+
+    def build(urls: Sequence[str]) -> list[str]:
+        targets = dict(zip(tracks, urls, strict=True))
+        return command.piece(job.source, job.plan, job.piece, seek_s=seek_s, targets=targets)
+
+    consumers = [track.consume for track in tracks.values()]
+    await run_ffmpeg(build, consumers, limits=limits, on_progress=on_progress)
+    return finished(tracks)
+
+
+def finished(tracks: Mapping[str, Track]) -> Encoded:
+    """The account of a run that ended well.
+
+    Raises:
+        MismatchError: something is missing, or the tracks differ in length.
+    """
+    try:
+        results = {name: track.result() for name, track in tracks.items()}
+    except InvalidRequestError as error:
+        raise MismatchError(str(error)) from error
+    frames = {track.samples for track in tracks.values()}
+    if len(frames) != 1:
+        raise MismatchError(f"The renditions differ in length: {sorted(frames)} frames.")
+    return Encoded(frames=frames.pop(), tracks=results)
+
+
+def _shape(job: PieceJob, name: str) -> Shape:
+    plan, piece = job.plan, job.piece
+    ticks_per_frame = plan.timescale * plan.fps.den // plan.fps.num
+    return Shape(
+        first=piece.first_segment,
+        count=None if piece.end_frame is None else piece.segments,
+        samples=plan.segment_frames,
+        ticks=plan.segment_frames * ticks_per_frame,
+        init_sha256=job.init_sha256.get(name),
+    )
+
+
+def _is_complete(job: PieceJob, encoded: Encoded) -> bool:
+    """Whether the frames are all there; rounding at the end of the source may cost a few."""
+    if job.piece.end_frame is not None:
+        return True
+    tolerance = max(1, job.plan.fps.num // job.plan.fps.den)
+    return job.piece.first_frame + encoded.frames >= job.plan.frames - tolerance

@@ -1,0 +1,203 @@
+"""Fragmented MP4 as it arrives: one initialisation segment, then one media segment per fragment. Pure.
+
+ffmpeg writes `ftyp moov`, then `moof mdat` again and again; other top-level boxes in between (`styp`, `sidx`)
+belong to the segment that follows. Box layouts are those of ISO/IEC 14496-12 and, for `avcC`, 14496-15.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from services.shared.errors import InvalidRequestError
+
+_HEADER_BYTES: Final = 8
+_LONG_HEADER_BYTES: Final = 16
+_FULL_BOX_BYTES: Final = 4
+_SAMPLE_ENTRY_BYTES: Final = {b"avc1": 78, b"mp4a": 28}
+"""Fixed fields of a sample entry, before the boxes inside it."""
+
+_TFHD_BASE_DATA_OFFSET: Final = 0x000001
+_TFHD_DESCRIPTION_INDEX: Final = 0x000002
+_TFHD_DEFAULT_DURATION: Final = 0x000008
+_TRUN_DATA_OFFSET: Final = 0x000001
+_TRUN_FIRST_FLAGS: Final = 0x000004
+_TRUN_DURATION: Final = 0x000100
+_TRUN_PER_SAMPLE: Final = (_TRUN_DURATION, 0x000200, 0x000400, 0x000800)
+
+AAC_LC: Final = "mp4a.40.2"
+
+
+@dataclass(frozen=True, kw_only=True)
+class InitSegment:
+    """`ftyp` and `moov`: how to decode what follows."""
+
+    data: bytes
+    timescale: int
+    """Ticks per second of the track's times."""
+    codec: str
+    """RFC 6381, e.g. `avc1.64001f`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MediaSegment:
+    """One fragment with everything that precedes it since the last one."""
+
+    data: bytes
+    decode_time: int
+    """Of its first sample, in the track's ticks (`tfdt`)."""
+    samples: int
+    duration: int
+    """Sum of its samples' durations in ticks."""
+
+
+class FragmentParser:
+    """Turns bytes, in whatever portions they come, into whole segments.
+
+    Args:
+        max_box_bytes: the largest box accepted; what is not yet a whole segment is held in memory.
+    """
+
+    def __init__(self, *, max_box_bytes: int = 256 * 1024 * 1024) -> None:
+        self._max_box_bytes = max_box_bytes
+        self._buffer = bytearray()
+        self._segment = bytearray()
+        self._moof = b""
+
+    def feed(self, data: bytes) -> Iterator[InitSegment | MediaSegment]:
+        """The segments that `data` completes.
+
+        Raises:
+            InvalidRequestError: this is not fragmented MP4 of one track.
+        """
+        self._buffer += data
+        while (box := self._next_box()) is not None:
+            kind, content = box
+            if kind == b"moov":
+                yield _init_segment(self._taken(), content)
+            elif kind == b"moof":
+                self._moof = content
+            elif kind == b"mdat":
+                yield _media_segment(self._taken(), self._moof)
+
+    def close(self) -> None:
+        """Make sure that nothing incomplete is left.
+
+        Raises:
+            InvalidRequestError: the stream ended within a segment.
+        """
+        if self._buffer or self._segment:
+            raise InvalidRequestError("The MP4 stream ended in the middle of a segment.")
+
+    def _next_box(self) -> tuple[bytes, bytes] | None:
+        """Kind and content of the next box once it is all there; its bytes move to the current segment."""
+        header = _box_header(self._buffer)
+        if header is None:
+            return None
+        kind, start, size = header
+        if not start <= size <= self._max_box_bytes:
+            raise InvalidRequestError(f"An MP4 box claims {size} bytes.")
+        if len(self._buffer) < size:
+            return None
+        content = b"" if kind == b"mdat" else bytes(self._buffer[start:size])
+        self._segment += self._buffer[:size]
+        del self._buffer[:size]
+        return kind, content
+
+    def _taken(self) -> bytes:
+        data = bytes(self._segment)
+        self._segment.clear()
+        return data
+
+
+def _box_header(data: bytes | bytearray) -> tuple[bytes, int, int] | None:
+    """Kind, offset of the content and size of the box at the start; None: not enough bytes yet."""
+    if len(data) < _HEADER_BYTES:
+        return None
+    size = int.from_bytes(data[:4], "big")
+    if size != 1:
+        return bytes(data[4:8]), _HEADER_BYTES, size
+    if len(data) < _LONG_HEADER_BYTES:
+        return None
+    return bytes(data[4:8]), _LONG_HEADER_BYTES, int.from_bytes(data[8:16], "big")
+
+
+def _boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Kind and content of the boxes side by side in `data`."""
+    while header := _box_header(data):
+        kind, start, size = header
+        if not start <= size <= len(data):
+            raise InvalidRequestError("An MP4 box reaches beyond the one around it.")
+        yield kind, data[start:size]
+        data = data[size:]
+
+
+def _inside(data: bytes, *path: bytes) -> bytes:
+    """Content of the first box found by descending along `path`."""
+    for wanted in path:
+        found = next((content for kind, content in _boxes(data) if kind == wanted), None)
+        if found is None:
+            raise InvalidRequestError(f"The MP4 stream has no {wanted.decode('latin-1')} box.")
+        data = found
+    return data
+
+
+def _init_segment(data: bytes, moov: bytes) -> InitSegment:
+    media = _inside(moov, b"trak", b"mdia")
+    return InitSegment(data=data, timescale=_timescale(_inside(media, b"mdhd")), codec=_codec(media))
+
+
+def _timescale(mdhd: bytes) -> int:
+    # Version, flags, then creation and modification time of 4 bytes each, or 8 in version 1.
+    offset = 20 if mdhd[0] == 1 else 12
+    return int.from_bytes(mdhd[offset : offset + 4], "big")
+
+
+def _codec(media: bytes) -> str:
+    # Version, flags and the number of entries stand before the sample entries.
+    entries = _inside(media, b"minf", b"stbl", b"stsd")[2 * _FULL_BOX_BYTES :]
+    kind, entry = next(_boxes(entries), (b"", b""))
+    if kind not in _SAMPLE_ENTRY_BYTES:
+        raise InvalidRequestError(f"The MP4 stream holds {kind!r}, not H.264 or AAC.")
+    if kind == b"mp4a":
+        return AAC_LC
+    avcc = _inside(entry[_SAMPLE_ENTRY_BYTES[kind] :], b"avcC")
+    return f"avc1.{avcc[1:4].hex()}"  # profile, constraints, level
+
+
+def _media_segment(data: bytes, moof: bytes) -> MediaSegment:
+    traf = _inside(moof, b"traf")
+    default = _default_duration(_inside(traf, b"tfhd"))
+    runs = [_run(content, default) for kind, content in _boxes(traf) if kind == b"trun"]
+    return MediaSegment(
+        data=data,
+        decode_time=int.from_bytes(_inside(traf, b"tfdt")[_FULL_BOX_BYTES:], "big"),
+        samples=sum(samples for samples, _ in runs),
+        duration=sum(duration for _, duration in runs),
+    )
+
+
+def _default_duration(tfhd: bytes) -> int:
+    flags = _flags(tfhd)
+    if not flags & _TFHD_DEFAULT_DURATION:
+        return 0
+    # Version, flags and track id, then whichever of the optional fields come before the duration.
+    offset = 8 + 8 * bool(flags & _TFHD_BASE_DATA_OFFSET) + 4 * bool(flags & _TFHD_DESCRIPTION_INDEX)
+    return int.from_bytes(tfhd[offset : offset + 4], "big")
+
+
+def _run(trun: bytes, default_duration: int) -> tuple[int, int]:
+    """Number of samples and their total duration."""
+    flags = _flags(trun)
+    samples = int.from_bytes(trun[4:8], "big")
+    if not flags & _TRUN_DURATION:
+        return samples, samples * default_duration
+    start = 8 + 4 * bool(flags & _TRUN_DATA_OFFSET) + 4 * bool(flags & _TRUN_FIRST_FLAGS)
+    stride = 4 * sum(bool(flags & field) for field in _TRUN_PER_SAMPLE)
+    ends = range(start, start + samples * stride, stride)
+    return samples, sum(int.from_bytes(trun[offset : offset + 4], "big") for offset in ends)
+
+
+def _flags(full_box: bytes) -> int:
+    return int.from_bytes(full_box[1:4], "big")

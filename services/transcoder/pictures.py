@@ -1,0 +1,45 @@
+"""The still picture that stands for a video in the library and before playback."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from services.shared.errors import PermanentJobError
+from services.shared.video import Plan
+from services.transcoder import command
+from services.transcoder.command import Input
+from services.transcoder.process import ExitError, Limits, collect
+
+_POSTER_LINES: Final = 480
+_MAX_BYTES: Final = 64 * 1024 * 1024
+_JPEG_END: Final = b"\xff\xd9"
+_LIMITS: Final = Limits(wall_s=300, cpu_s=600, silence_s=300)
+"""Nothing is heard before the first batch of pictures is decoded, so silence is no sign of a fault here."""
+
+
+async def make_poster(source: Input, plan: Plan, *, limits: Limits = _LIMITS) -> bytes:
+    """A JPEG of one of the first seconds.
+
+    ffmpeg picks the most typical picture of each second; of those the one that needs most bytes has most
+    to show, so that a video that fades in from black is not represented by black.
+
+    Raises:
+        PermanentJobError: nothing could be decoded.
+        TransientJobError: a limit stopped ffmpeg.
+    """
+    rendition = next(
+        (r for r in reversed(plan.renditions) if min(r.width, r.height) <= _POSTER_LINES), plan.renditions[0]
+    )
+    try:
+        stream = await collect(command.poster(source, rendition), limits=limits, max_bytes=_MAX_BYTES)
+    except ExitError as error:
+        raise PermanentJobError("No picture could be decoded.", detail=error.stderr) from error
+    if not stream:
+        raise PermanentJobError("No picture could be decoded.")
+    return max(split_jpegs(stream), key=len)
+
+
+def split_jpegs(stream: bytes) -> list[bytes]:
+    """The JPEG files that stand one after the other in `stream`."""
+    # In JPEG data 0xFF is always followed by a marker or a stuffed zero, so the end marker ends the file.
+    return [part + _JPEG_END for part in stream.split(_JPEG_END) if part]

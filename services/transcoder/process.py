@@ -1,0 +1,355 @@
+"""Run ffmpeg and ffprobe so that they can neither outlive us nor run away.
+
+- A session of its own per process, so that the whole group can be killed; `finally` sees to it however
+  the caller ends.
+- `setpriv --pdeathsig` has the kernel kill the process when this one dies without a chance to clean up.
+- `prlimit` bounds processor time, memory and written files; `nice` leaves the machine responsive.
+- A watchdog bounds the time it runs and the time it stays silent.
+- Output arrives through pipes: a slow reader slows the process, and nothing piles up on disk or in memory.
+
+Limits are set by these small programs and not by a function run between fork and exec, which may deadlock
+in a process with threads (gRPC has them).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from time import monotonic
+from typing import Final
+
+from services.shared.errors import JobError, TransientJobError
+from services.transcoder import command
+
+_CHUNK_BYTES: Final = 64 * 1024
+_BUFFER_BYTES: Final = 256 * 1024
+_STDERR_LINES: Final = 30
+_STDERR_LINE_CHARS: Final = 500
+_TERMINATE_GRACE_S: Final = 1.0
+_WATCH_INTERVAL_S: Final = 0.25
+_MICROSECONDS: Final = 1_000_000
+_STOPPED_BY_OTHERS: Final = frozenset({signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
+"""An operator, a shutdown, the kernel short of memory. Crashes and limits, however, come back every time."""
+
+Chunks = AsyncIterator[bytes]
+Consumer = Callable[[Chunks], Awaitable[None]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """Bounds of one process."""
+
+    wall_s: float
+    """Longest run."""
+    silence_s: float = 60.0
+    """Longest time without any output, progress reports included, while we were ready to take some."""
+    cpu_s: int = 4 * 3600
+    memory_bytes: int = 8 * 1024**3
+    """Address space, not resident memory: libraries alone map hundreds of megabytes."""
+    file_bytes: int = 0
+    """Largest file it may write; output through pipes doesn't count."""
+    niceness: int = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """One report of a running ffmpeg."""
+
+    frames: int
+    position_s: float
+    """Timestamp of the newest output frame."""
+
+
+class ExitError(JobError):
+    """The program failed, crashed or reached a limit of its own accord: what it was given is to blame."""
+
+    def __init__(self, message: str, *, stderr: str) -> None:
+        super().__init__(message)
+        self.stderr = stderr
+
+
+async def run_ffmpeg(
+    build: Callable[[Sequence[str]], Sequence[str]],
+    outputs: Sequence[Consumer],
+    *,
+    limits: Limits,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> str:
+    """Run ffmpeg with its outputs connected to `outputs`; return the tail of what it said on stderr.
+
+    Args:
+        build: makes the command from the output URLs, one per consumer.
+        outputs: each gets the bytes of one output as they come; while it is busy ffmpeg may have to wait.
+        limits: bounds of the process.
+        on_progress: called about twice a second.
+
+    Raises:
+        ExitError: ffmpeg failed by itself.
+        TransientJobError: a limit stopped the process.
+    """
+
+    async def reports(chunks: Chunks) -> None:
+        async for report in parse_progress(chunks):
+            if on_progress is not None:
+                on_progress(report)
+
+    with _open_pipes(len(outputs)) as pipes:
+        arguments = command.with_progress(build([pipe.url for pipe in pipes]))
+        return await _run(arguments, reports, dict(zip(pipes, outputs, strict=True)), limits)
+
+
+async def run(arguments: Sequence[str], stdout: Consumer, *, limits: Limits) -> str:
+    """Run a program whose result comes on standard output; return the tail of its stderr.
+
+    Raises:
+        ExitError: it failed by itself.
+        TransientJobError: a limit stopped the process.
+    """
+    return await _run(arguments, stdout, {}, limits)
+
+
+async def collect(arguments: Sequence[str], *, limits: Limits, max_bytes: int) -> bytes:
+    """Run a program and return its standard output.
+
+    Raises:
+        ExitError: it failed by itself, or said more than `max_bytes`.
+        TransientJobError: a limit stopped the process.
+    """
+    collected = bytearray()
+
+    async def keep(chunks: Chunks) -> None:
+        async for chunk in chunks:
+            collected.extend(chunk)
+            if len(collected) > max_bytes:
+                raise ExitError(f"{arguments[0]} said more than {max_bytes} bytes.", stderr="")
+
+    await run(arguments, keep, limits=limits)
+    return bytes(collected)
+
+
+async def encoder_identity() -> str:
+    """Name of this machine's ffmpeg build. Pieces made by different builds must not be mixed."""
+    limits = Limits(wall_s=30, silence_s=30)
+    said = await collect(["ffmpeg", "-hide_banner", "-version"], limits=limits, max_bytes=64 * 1024)
+    lines = said.decode(errors="replace").splitlines()
+    version = lines[0].split(" Copyright")[0]
+    codec = next((line for line in lines if line.startswith("libavcodec")), "")
+    return " ".join(f"{version} {codec}".split())
+
+
+async def parse_progress(chunks: Chunks) -> AsyncIterator[Progress]:
+    """The reports in ffmpeg's `-progress` output: lines `key=value`, each report closed by `progress=…`."""
+    fields: dict[str, str] = {}
+    async for line in lines_of(chunks):
+        key, _, value = line.partition("=")
+        fields[key] = value.strip()
+        if key == "progress":
+            yield Progress(
+                frames=_integer(fields.get("frame")),
+                position_s=_integer(fields.get("out_time_us")) / _MICROSECONDS,
+            )
+            fields.clear()
+
+
+async def lines_of(chunks: Chunks) -> AsyncIterator[str]:
+    """The lines of a byte stream, without their ends."""
+    rest = b""
+    async for chunk in chunks:
+        *whole, rest = (rest + chunk).split(b"\n")
+        for line in whole:
+            yield line.decode(errors="replace")
+    if rest:
+        yield rest.decode(errors="replace")
+
+
+def _integer(text: str | None) -> int:
+    try:
+        return int(text or 0)
+    except ValueError:  # ffmpeg prints N/A until it knows
+        return 0
+
+
+class _Pulse:
+    """When a process last showed life; time spent in our own code doesn't count against it."""
+
+    def __init__(self) -> None:
+        self._since = monotonic()
+        self._held = 0
+
+    def silent_s(self) -> float:
+        return 0.0 if self._held else monotonic() - self._since
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        self._held += 1
+        try:
+            yield
+        finally:
+            self._held -= 1
+            self._since = monotonic()
+
+
+class _Pipe:
+    """A pipe from a child process to us."""
+
+    def __init__(self) -> None:
+        self._read_fd, self.write_fd = os.pipe()
+
+    @property
+    def url(self) -> str:
+        return f"pipe:{self.write_fd}"
+
+    def close_write_end(self) -> None:
+        if self.write_fd >= 0:
+            os.close(self.write_fd)
+            self.write_fd = -1
+
+    async def reader(self) -> tuple[asyncio.StreamReader, asyncio.BaseTransport]:
+        """The read end, now owned by the transport that comes with it."""
+        loop = asyncio.get_running_loop()
+        stream = asyncio.StreamReader(limit=_BUFFER_BYTES)
+        file = os.fdopen(self._read_fd, "rb", buffering=0)
+        self._read_fd = -1
+        transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(stream), file)
+        return stream, transport
+
+    def close(self) -> None:
+        self.close_write_end()
+        if self._read_fd >= 0:
+            os.close(self._read_fd)
+            self._read_fd = -1
+
+
+@contextlib.contextmanager
+def _open_pipes(count: int) -> Iterator[list[_Pipe]]:
+    with contextlib.ExitStack() as stack:
+        yield [stack.enter_context(contextlib.closing(_Pipe())) for _ in range(count)]
+
+
+async def _run(
+    arguments: Sequence[str], stdout: Consumer, outputs: Mapping[_Pipe, Consumer], limits: Limits
+) -> str:
+    tail = deque[str](maxlen=_STDERR_LINES)
+
+    async def keep_tail(chunks: Chunks) -> None:
+        async for line in lines_of(chunks):
+            tail.append(line[:_STDERR_LINE_CHARS])
+
+    with _open_pipes(2) as (out, err):
+        consumers = {out: stdout, err: keep_tail, **outputs}
+        async with _started(_confined(arguments, limits), out, err, list(outputs)) as process:
+            status = await _supervise(process, consumers, limits)
+    said = "\n".join(tail)
+    _check_status(arguments[0], status, said)
+    return said
+
+
+async def _supervise(
+    process: asyncio.subprocess.Process, consumers: Mapping[_Pipe, Consumer], limits: Limits
+) -> int:
+    """Feed the consumers until the process has ended; return its status."""
+    pulse = _Pulse()
+    try:
+        async with asyncio.TaskGroup() as group:
+            watchdog = group.create_task(_watch(pulse, limits))
+            feeds = [group.create_task(_feed(pipe, consumer, pulse)) for pipe, consumer in consumers.items()]
+            await asyncio.wait(feeds)
+            status = await process.wait()
+            watchdog.cancel()
+    except BaseExceptionGroup as errors:
+        raise _first_of(errors) from errors
+    return status
+
+
+def _confined(arguments: Sequence[str], limits: Limits) -> list[str]:
+    return [
+        *("setpriv", "--pdeathsig", "KILL"),
+        *("prlimit", f"--cpu={limits.cpu_s}", f"--as={limits.memory_bytes}", f"--fsize={limits.file_bytes}"),
+        *("nice", "-n", str(limits.niceness)),
+        *arguments,
+    ]
+
+
+@contextlib.asynccontextmanager
+async def _started(
+    arguments: Sequence[str], out: _Pipe, err: _Pipe, extra: Sequence[_Pipe]
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    # Our own pipes also for stdout and stderr: asyncio's would keep wait() from returning until they are
+    # read empty.
+    process = await asyncio.create_subprocess_exec(
+        *arguments,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=out.write_fd,
+        stderr=err.write_fd,
+        pass_fds=[pipe.write_fd for pipe in extra],
+        start_new_session=True,
+    )
+    try:
+        for pipe in (out, err, *extra):
+            pipe.close_write_end()
+        yield process
+    finally:
+        await _end(process)
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """Leave nothing of the process group behind, politely first: ffmpeg blocked in a read ignores SIGTERM."""
+    if process.returncode is not None:
+        return
+    waiting = asyncio.ensure_future(process.wait())
+    _signal_group(process.pid, signal.SIGTERM)
+    try:
+        await asyncio.wait([waiting], timeout=_TERMINATE_GRACE_S)
+    finally:  # also when cancelled a second time
+        if process.returncode is None:
+            _signal_group(process.pid, signal.SIGKILL)
+    await asyncio.shield(waiting)
+
+
+def _signal_group(pid: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(pid, number)
+
+
+async def _chunks(stream: asyncio.StreamReader, pulse: _Pulse) -> AsyncIterator[bytes]:
+    while chunk := await stream.read(_CHUNK_BYTES):
+        # While the consumer works, a process that waits for room in a pipe is not to blame.
+        with pulse.held():
+            yield chunk
+
+
+async def _feed(pipe: _Pipe, consumer: Consumer, pulse: _Pulse) -> None:
+    stream, transport = await pipe.reader()
+    try:
+        await consumer(_chunks(stream, pulse))
+    finally:
+        transport.close()
+
+
+async def _watch(pulse: _Pulse, limits: Limits) -> None:
+    deadline = monotonic() + limits.wall_s
+    while monotonic() < deadline:
+        if pulse.silent_s() > limits.silence_s:
+            raise TransientJobError(
+                f"ffmpeg gave no sign of life for {limits.silence_s:.0f} s and was stopped."
+            )
+        await asyncio.sleep(min(_WATCH_INTERVAL_S, limits.silence_s))
+    raise TransientJobError(f"ffmpeg ran longer than {limits.wall_s:.0f} s and was stopped.")
+
+
+def _first_of(errors: BaseExceptionGroup[BaseException]) -> BaseException:
+    first = errors.exceptions[0]
+    return _first_of(first) if isinstance(first, BaseExceptionGroup) else first
+
+
+def _check_status(program: str, status: int, said: str) -> None:
+    if -status in _STOPPED_BY_OTHERS:
+        raise TransientJobError(f"{program} was stopped by {signal.Signals(-status).name}.", detail=said)
+    if status:
+        how = f"died of {signal.Signals(-status).name}" if status < 0 else f"ended with exit code {status}"
+        raise ExitError(f"{program} {how}.", stderr=said)

@@ -1,0 +1,253 @@
+"""How a video is cut: the frame grid, its segments and pieces, and where each piece seeks. Pure.
+
+The grid has a constant frame rate and its zero at the first key frame; frame `n` shows what the source
+shows at `n / fps` seconds. A segment is about 4 seconds of frames and begins with a key frame of ours. A
+piece is a run of whole segments that one process encodes after seeking to a key frame of the source at or
+before its first frame.
+
+Why pieces seek where they do: MP4 finds key frames by decoding time, Matroska by presentation time but up
+to 3/23 s too early. A point after the key frame, and nearer to it than to the next one's decoding time,
+reaches the wanted key frame in both.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from fractions import Fraction
+from typing import Final
+
+from services.shared.video import AUDIO_RATE_HZ, AudioTrack, Piece, Plan, Rational, Task, TaskKind
+from services.transcoder.ladder import ladder
+from services.transcoder.source import KeyFrame, SourceInfo, VideoFacts
+
+STANDARD_RATES: Final = tuple(
+    Fraction(num, den)
+    for num, den in (
+        (5, 1),
+        (10, 1),
+        (12, 1),
+        (25, 2),
+        (15, 1),
+        (20, 1),
+        (24000, 1001),
+        (24, 1),
+        (25, 1),
+        (30000, 1001),
+        (30, 1),
+        (48, 1),
+        (50, 1),
+        (60000, 1001),
+        (60, 1),
+    )
+)
+"""Output frame rates, ascending."""
+
+_RATE_TOLERANCE: Final = Fraction(1, 200)
+_SEGMENT_S: Final = 4
+_SHORTEST_PIECE_SEGMENTS: Final = 2
+_LONGEST_PIECE_SEGMENTS: Final = 4
+_PIECES_PER_WORKER: Final = 4
+_MIN_TIMESCALE: Final = 10_000
+_MATROSKA_SEEK_MARGIN_S: Final = 0.14
+_FALLBACK_KEY_FRAMES: Final = 2
+"""How many key frames further back the second try starts: enough for streams refreshed by intra blocks."""
+
+
+def frame_rate(video: VideoFacts) -> Rational:
+    """The grid's rate: the source's own if it is a standard one, else the next standard rate above it.
+
+    The average rate decides if it is within 0.5 % of a standard rate. Otherwise frame distances vary, and
+    the typical one counts: a screen recording that mostly stands still must not lose its smooth parts.
+    Rates above 60 are halved until they are not.
+    """
+    average = _average_rate(video)
+    rate = _nearest_standard(average, _RATE_TOLERANCE) or _variable_rate(video, average)
+    return Rational(num=rate.numerator, den=rate.denominator)
+
+
+def _average_rate(video: VideoFacts) -> Fraction:
+    ticks = max(video.end - video.start, 1)
+    return _halved(Fraction(max(video.packets, 1) * video.time_base.den, ticks * video.time_base.num))
+
+
+def _variable_rate(video: VideoFacts, average: Fraction) -> Fraction:
+    gap = max(video.typical_gap, 1)
+    typical = _halved(Fraction(video.time_base.den, gap * video.time_base.num))
+    # A gap is known to half a tick: 33 ms in Matroska may well be 30 frames per second.
+    rounding = Fraction(1, 2 * gap)
+    wanted = max(average, typical)
+    return _nearest_standard(wanted, _RATE_TOLERANCE + rounding) or next(
+        (rate for rate in STANDARD_RATES if rate >= wanted), STANDARD_RATES[-1]
+    )
+
+
+def _halved(rate: Fraction) -> Fraction:
+    while rate > STANDARD_RATES[-1] * (1 + _RATE_TOLERANCE):
+        rate /= 2
+    return rate
+
+
+def _nearest_standard(rate: Fraction, tolerance: Fraction) -> Fraction | None:
+    nearest = min(STANDARD_RATES, key=lambda standard: abs(standard - rate))
+    return nearest if abs(nearest - rate) <= nearest * tolerance else None
+
+
+def make_plan(info: SourceInfo, *, generation: int, encoder: str) -> Plan:
+    """The plan for a source.
+
+    Args:
+        info: what probing found.
+        generation: number of this plan among the video's plans.
+        encoder: identity of the ffmpeg build, see `services.transcoder.process.encoder_identity`.
+    """
+    video = info.video
+    fps = frame_rate(video)
+    frames = max(1, _slot(video.end, video, fps))
+    return Plan(
+        generation=generation,
+        time_base=video.time_base,
+        start_ticks=video.start,
+        fps=fps,
+        frames=frames,
+        segment_frames=max(1, _round(Fraction(_SEGMENT_S * fps.num, fps.den))),
+        timescale=_timescale(fps),
+        renditions=ladder(width=video.width, height=video.height, fps=fps),
+        audio=_audio_tracks(info, frames, fps),
+        input_format=info.format_name,
+        encoder=encoder,
+    )
+
+
+def _timescale(fps: Rational) -> int:
+    scale = fps.num
+    while scale < _MIN_TIMESCALE:
+        scale *= 2
+    return scale
+
+
+def _audio_tracks(info: SourceInfo, frames: int, fps: Rational) -> tuple[AudioTrack, ...]:
+    samples = _round(Fraction(frames * fps.den * AUDIO_RATE_HZ, fps.num))
+    return tuple(
+        AudioTrack(index=audio.index, language=audio.language, duration_samples=samples)
+        for audio in info.audio
+    )
+
+
+def make_tasks(plan: Plan, video: VideoFacts, *, workers: int, whole: bool = False) -> tuple[Task, ...]:
+    """The tasks of a plan in the order in which they should start.
+
+    The first segment in the lowest rendition comes first, alone, because it makes the video playable
+    soonest; then the sound, the first segment's other renditions, the pictures, and the rest, each piece
+    in all renditions.
+
+    Args:
+        plan: the plan.
+        video: the facts it was made from.
+        workers: how many workers are there to share the work.
+        whole: make a single piece of it, for a source that cannot be cut by seeking.
+    """
+    cuts = [0] if whole else _cuts(plan, video, workers)
+    bounds = zip(cuts, [*cuts[1:], None], strict=True)
+    first, *rest = (_piece(plan, video, index, bound) for index, bound in enumerate(bounds))
+    ordered = (*_urgent_tasks(plan, first), *(_video_task(piece) for piece in rest))
+    # Numbered, so that whoever lists them by name sees them in this order too.
+    return tuple(
+        task.model_copy(update={"name": f"{number:05d}-{task.name}"}) for number, task in enumerate(ordered)
+    )
+
+
+def _urgent_tasks(plan: Plan, first: Piece) -> tuple[Task, ...]:
+    lowest, others = first.renditions[:1], first.renditions[1:]
+    split = [first.model_copy(update={"renditions": names}) for names in (lowest, others) if names]
+    soonest, *later = (_video_task(piece, urgent=True) for piece in split)
+    sounds = (
+        Task(name=f"audio-{track.name}", kind=TaskKind.AUDIO, urgent=True, audio=track)
+        for track in plan.audio
+    )
+    return (soonest, *sounds, *later, Task(name="pictures", kind=TaskKind.PICTURES, urgent=True))
+
+
+def _video_task(piece: Piece, *, urgent: bool = False) -> Task:
+    span = "-".join(dict.fromkeys((piece.renditions[0], piece.renditions[-1])))
+    return Task(name=f"piece-{piece.index}-{span}", kind=TaskKind.VIDEO, urgent=urgent, piece=piece)
+
+
+def _cuts(plan: Plan, video: VideoFacts, workers: int) -> list[int]:
+    """First segments of the pieces.
+
+    A cut is left out where the decoder would have to run through more frames than a piece has before it
+    reaches the cut, and where less than a segment would remain: the encoder's delay differs in runs of a
+    frame or two.
+    """
+    size = plan.segment_frames
+    step = _piece_segments(plan.segments, workers)
+    cuts = [0]
+    for segment in range(1, plan.segments):
+        frame = segment * size
+        key = video.key_frames[_key_index(frame, video, plan.fps)]
+        reach = frame - _slot(key.pts, video, plan.fps)
+        long_enough = segment - cuts[-1] >= (step if len(cuts) > 1 else 1)
+        if long_enough and reach <= step * size and plan.frames - frame >= size:
+            cuts.append(segment)
+    return cuts
+
+
+def _piece_segments(segments: int, workers: int) -> int:
+    wanted = (segments - 1) // (_PIECES_PER_WORKER * max(workers, 1))
+    return min(max(wanted, _SHORTEST_PIECE_SEGMENTS), _LONGEST_PIECE_SEGMENTS)
+
+
+def _piece(plan: Plan, video: VideoFacts, index: int, bounds: tuple[int, int | None]) -> Piece:
+    first, after = bounds
+    first_frame = first * plan.segment_frames
+    return Piece(
+        index=index,
+        first_frame=first_frame,
+        end_frame=None if after is None else after * plan.segment_frames,
+        first_segment=first,
+        segments=(plan.segments if after is None else after) - first,
+        renditions=tuple(rendition.name for rendition in plan.renditions),
+        seeks_s=seeks(video, plan.fps, first_frame),
+    )
+
+
+def seeks(video: VideoFacts, fps: Rational, first_frame: int) -> tuple[float | None, ...]:
+    """Where to seek for a piece that begins at `first_frame`: the best point, then a safer one.
+
+    None means to read from the beginning. A piece at the beginning has no other point.
+    """
+    best = _key_index(first_frame, video, fps) if first_frame else 0
+    return tuple(dict.fromkeys(_seek_point(video, index) for index in (best, best - _FALLBACK_KEY_FRAMES)))
+
+
+def _key_index(frame: int, video: VideoFacts, fps: Rational) -> int:
+    """Index of the last key frame at or before a frame of the grid."""
+    after = bisect_right(video.key_frames, frame, key=lambda key: _slot(key.pts, video, fps))
+    return max(after - 1, 0)
+
+
+def _seek_point(video: VideoFacts, index: int) -> float | None:
+    """Seconds on the source's own clock from which a seek backwards lands on key frame `index`."""
+    if index <= 0:
+        return None
+    key = video.key_frames[index]
+    point_s = _seconds(key.pts, video) + _MATROSKA_SEEK_MARGIN_S
+    following: tuple[KeyFrame, ...] = video.key_frames[index + 1 : index + 2]
+    for after in following:
+        point_s = min(point_s, (_seconds(key.pts, video) + _seconds(after.dts, video)) / 2)
+    return round(point_s, 6)
+
+
+def _seconds(ticks: int, video: VideoFacts) -> float:
+    return ticks * video.time_base.num / video.time_base.den
+
+
+def _slot(pts: int, video: VideoFacts, fps: Rational) -> int:
+    """The grid frame at a source timestamp, rounded as ffmpeg's fps filter does with `round=near`."""
+    seconds = Fraction((pts - video.start) * video.time_base.num, video.time_base.den)
+    return _round(seconds * Fraction(fps.num, fps.den))
+
+
+def _round(value: Fraction) -> int:
+    """To the nearest integer, halves away from zero for positive values."""
+    return (2 * value.numerator + value.denominator) // (2 * value.denominator)

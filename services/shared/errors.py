@@ -11,8 +11,10 @@
     |   `-- UnsupportedMediaError    the bytes are not a video that can be played (reason for people)
     |-- StaleRingError               the caller's epoch is older than the receiver's: re-read the ring
     |-- FencedError                  another attempt holds or has finished this work: drop ours
+    |-- CorruptFileError             stored bytes do not match their checksums: never served, never trusted
     |-- JobError                     a job ended badly
     |   |-- PermanentJobError        no retry can help; carries the reason
+    |   |   `-- UnfitPieceError      this source can't be cut by seeking: encode it as a single piece
     |   `-- TransientJobError        worth another attempt after a delay
     `-- UnavailableError             a backing service or node is away: try again later
         |-- AmbiguousError           the write may or may not have been applied: re-read before deciding
@@ -63,6 +65,10 @@ class FencedError(TritonTubeError):
     """The record moved on since it was read: this attempt must not write."""
 
 
+class CorruptFileError(TritonTubeError):
+    """Stored bytes do not match their checksums. The copy counts as absent."""
+
+
 class JobError(TritonTubeError):
     """A job ended badly."""
 
@@ -73,6 +79,10 @@ class PermanentJobError(JobError):
     def __init__(self, reason: str, *, detail: str = "") -> None:
         super().__init__(reason)
         self.detail = detail
+
+
+class UnfitPieceError(PermanentJobError):
+    """A piece came out other than planned, from every seek point: encode this source as a single piece."""
 
 
 class TransientJobError(JobError):

@@ -1,8 +1,8 @@
 """What all our gRPC servers and clients share: options, and one table between errors and status codes.
 
 Servicers raise the errors of `services.shared.errors`; `ErrorTranslator` turns them into a status. Clients
-call inside `translated(peer)`, which turns a status back into the error. `StaleRingError` carries the epoch of
-the server's ring in the trailing metadata `tritontube-epoch`.
+call inside `translated(peer)`, which turns a status back into the error. `StaleRingError` carries the epoch
+of the server's ring in the trailing metadata `tritontube-epoch`.
 """
 
 from __future__ import annotations

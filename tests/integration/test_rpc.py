@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -47,6 +48,10 @@ class Failing(pb_grpc.StorageServiceServicer):
         async for _ in request_iterator:
             raise self.error
         return pb.PutResponse()
+
+    async def Delete(self, request: pb.DeleteRequest, context: Any) -> pb.DeleteResponse:
+        await asyncio.Event().wait()
+        return pb.DeleteResponse()
 
     async def Describe(self, request: pb.DescribeRequest, context: Any) -> pb.DescribeResponse:
         await context.abort(grpc.StatusCode.UNIMPLEMENTED, SENTENCE)
@@ -132,7 +137,7 @@ async def test_a_peer_that_is_not_there_is_unavailable_by_name():
 async def test_a_call_past_its_deadline_is_unavailable_by_name(failing):
     _, stub = failing
     with pytest.raises(UnavailableError, match="node a did not answer in time"), translated("node a"):
-        await stub.Has(pb.HasRequest(), timeout=0)
+        await stub.Delete(pb.DeleteRequest(), timeout=0.1)
 
 
 async def test_a_port_in_use_is_an_error_and_not_shared():

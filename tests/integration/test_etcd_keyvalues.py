@@ -83,6 +83,23 @@ async def test_a_paged_listing_shows_one_revision_however_much_changes_meanwhile
     assert seen == [(key, b"old") for key in keys]
 
 
+async def test_a_listing_can_go_on_behind_a_key_and_never_leaves_its_prefix(
+    etcd_client: EtcdClient, prefix: str
+):
+    for name in ("a", "b", "c"):
+        await etcd_client.put(prefix + name, b"")
+
+    async def names(start_after: str) -> list[str]:
+        listing = etcd_client.range(prefix, start_after=start_after, page_size=1)
+        return [kv.key.removeprefix(prefix) async for kv in listing]
+
+    assert await names(prefix + "a") == ["b", "c"]
+    assert await names(prefix + "bb") == ["c"]
+    assert await names(prefix + "c") == []
+    assert await names("a key before the prefix") == ["a", "b", "c"]
+    assert await names("zzz, a key behind the prefix") == []
+
+
 async def test_a_snapshot_holds_every_key_and_the_revision_to_watch_from(
     etcd_client: EtcdClient, prefix: str
 ):

@@ -18,9 +18,11 @@ from services.shared.stubs.etcd import rpc_pb2
 class KeyValueCalls:
     """The store's reads and writes. Reads are linearizable unless asked otherwise.
 
-    Gets, puts and deletes are sent again until answered, since twice has the effect of once, with two marks:
-    a put that is repeated may overwrite what someone else wrote in between (use `txn` where several write a
-    key), and a delete that is repeated no longer counts what its first, unanswered try took.
+    Gets, puts and deletes are sent again until answered. A write that was cut off may be done all the same,
+    and even later: a member that was frozen does its part when it thaws, after newer writes of the same key.
+    So blind puts are for keys whose value never changes, or that live by a lease; everything else is a
+    transaction that compares (`txn` with `unchanged`), which finds the key changed and does nothing. A delete
+    that was repeated does not count what its first, unanswered try took.
 
     Every call raises `UnavailableError` when no member answers within the client's deadline, and
     `RequestError` when etcd refuses the request itself (too large, not permitted).
@@ -51,7 +53,11 @@ class KeyValueCalls:
     ) -> AsyncGenerator[KeyValue, None]:
         """Yield all keys that begin with `prefix`, in order, as of one revision: the one at the first page.
 
-        With `start_after`, only those behind that key.
+        Args:
+            prefix: which keys.
+            start_after: leave out the keys up to this one, which need not exist.
+            page_size: keys per request.
+            serializable: as for `get`.
 
         Raises:
             CompactedError: the revision was compacted between two pages: begin anew.
@@ -99,10 +105,11 @@ class KeyValueCalls:
         """Do `then` when every comparison holds, else `otherwise`: atomically, at one revision.
 
         A branch may hold 128 operations (etcd's default) and write a key only once. A transaction that was
-        cut off is never sent again, since it could meet its own effect.
+        cut off is never sent again: it would meet its own effect.
 
         Raises:
-            AmbiguousError: cut off; it may have been applied. Read, then decide.
+            AmbiguousError: cut off; it may have been applied, or be applied yet. Read, then decide; what was
+                compared guards against the latter.
         """
         request = txn_request(compares, then, otherwise)
         return TxnResult.from_wire(await self._caller.once(unary(lambda to: to.kv.Txn, request)))
@@ -111,11 +118,10 @@ class KeyValueCalls:
         self, prefix: str, page_size: int, *, start_after: str | None = None, serializable: bool
     ) -> AsyncGenerator[rpc_pb2.RangeResponse, None]:
         key, range_end = prefix_range(prefix)
+        if start_after is not None:
+            key = max(key, after(encode_key(start_after)))
         request = rpc_pb2.RangeRequest(
-            key=after(encode_key(start_after)) if start_after else key,
-            range_end=range_end,
-            limit=page_size,
-            serializable=serializable,
+            key=key, range_end=range_end, limit=page_size, serializable=serializable
         )
         while True:
             page = await self._range(request)

@@ -1,0 +1,35 @@
+# TritonTube's commands. Each recipe is one line or a script; `make help` lists them.
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-test run test check format chaos bench clean
+
+BIN := .venv/bin
+
+help:  ## Show this list.
+	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/\1\t\2/p' Makefile | expand -t 12
+
+setup:  ## Install what is missing to run it; afterwards .venv/bin/tritontube works.
+	@scripts/setup
+
+setup-test:  ## The same, and what the tests need.
+	@scripts/setup --test
+
+run: setup  ## Install what is missing, then start everything; options in ARGS, as ARGS='--port 9000'.
+	@exec $(BIN)/tritontube up $(ARGS)
+
+test: setup-test  ## Install what is missing, then run the tests (all but `make chaos`).
+	@exec $(BIN)/pytest -m 'not chaos' $(ARGS)
+
+chaos: setup-test  ## Run the slow tests that kill processes under load.
+	@exec $(BIN)/pytest -m chaos $(ARGS)
+
+check: setup  ## Linters, types, import contracts, generated code.
+	@scripts/check
+
+bench: setup-test  ## Measure, and print the ratios that docs/benchmarks.md records.
+	@scripts/bench
+
+format:  ## Format the Python code.
+	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
+
+clean:  ## Remove what was built and installed here (not your data).
+	rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist

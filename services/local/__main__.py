@@ -1,0 +1,5 @@
+"""`python -m services.local` is `tritontube`."""
+
+from services.local.cli import main
+
+main()

@@ -1,0 +1,66 @@
+"""What a stack consists of: the numbers a user may choose, remembered in the stack's folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final, Self
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from services.local.files import replace_text
+from services.shared.errors import ConflictError
+
+_FILE: Final = "stack.json"
+
+
+class Shape(BaseModel):
+    """How many of each process, and how many copies of each file."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    etcd_nodes: int = Field(default=3, ge=1, le=7)
+    storage_nodes: int = Field(default=3, ge=1, le=32)
+    transcoders: int = Field(default=2, ge=0, le=64)
+    webs: int = Field(default=1, ge=1, le=16)
+    replicas: int = Field(default=2, ge=1, le=7)
+
+    @classmethod
+    def remembered(cls, folder: Path) -> Self | None:
+        """The shape of the stack that this folder belongs to; None for a new one."""
+        file = folder / _FILE
+        return cls.model_validate_json(file.read_bytes()) if file.exists() else None
+
+    def remember(self, folder: Path) -> None:
+        """Keep this shape for the next start."""
+        replace_text(folder / _FILE, self.model_dump_json(indent=2) + "\n")
+
+
+def settle(wanted: dict[str, int | None], before: Shape | None) -> Shape:
+    """The shape to start: what was asked for, else what it was before, else the defaults.
+
+    Raises:
+        ConflictError: it asks for a change that the stack's data does not survive.
+    """
+    given = {name: number for name, number in wanted.items() if number is not None}
+    shape = (before or Shape()).model_copy(update=given)
+    if before:
+        _check_change(before, shape)
+    return shape
+
+
+def _check_change(before: Shape, after: Shape) -> None:
+    if after.etcd_nodes != before.etcd_nodes:
+        raise ConflictError(
+            f"This stack's etcd cluster has {before.etcd_nodes} members, and its data lies on all of them. "
+            f"Leave --etcd-nodes out, or start a new stack with another --data."
+        )
+    if after.storage_nodes < before.storage_nodes:
+        raise ConflictError(
+            f"This stack keeps its files on {before.storage_nodes} storage nodes. Start all of them, and "
+            "take nodes out of the ring with `tritontube-admin remove`, or start a new stack with --data."
+        )
+    if after.replicas != before.replicas:
+        raise ConflictError(
+            f"This stack keeps {before.replicas} copies of each file, fixed when its ring was formed. "
+            "Leave --replicas out, or start a new stack with another --data."
+        )

@@ -1,0 +1,44 @@
+"""Which changes of a stack's size its data survives."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from services.local.shape import Shape, settle
+from services.shared.errors import ConflictError
+
+
+def test_a_new_stack_has_the_defaults():
+    assert settle({"storage_nodes": None}, None) == Shape(
+        etcd_nodes=3, storage_nodes=3, transcoders=2, webs=1, replicas=2
+    )
+
+
+def test_what_was_chosen_once_is_remembered(tmp_path: Path):
+    settle({"transcoders": 4, "storage_nodes": 5}, None).remember(tmp_path)
+    again = settle({"transcoders": None}, Shape.remembered(tmp_path))
+    assert (again.transcoders, again.storage_nodes) == (4, 5)
+
+
+def test_workers_and_web_processes_may_come_and_go():
+    shape = settle({"transcoders": 0, "webs": 2}, Shape(transcoders=3, webs=4))
+    assert (shape.transcoders, shape.webs) == (0, 2)
+
+
+def test_storage_nodes_may_be_added():
+    assert settle({"storage_nodes": 5}, Shape(storage_nodes=3)).storage_nodes == 5
+
+
+@pytest.mark.parametrize(
+    ("wanted", "says"),
+    [
+        ({"etcd_nodes": 1}, "3 members"),
+        ({"storage_nodes": 2}, "3 storage nodes"),
+        ({"replicas": 3}, "2 copies"),
+    ],
+)
+def test_a_change_that_would_cost_data_is_refused_and_explained(wanted: dict[str, int | None], says: str):
+    with pytest.raises(ConflictError, match=says):
+        settle(wanted, Shape())

@@ -1,0 +1,1 @@
+"""TritonTube: the services, and what they share."""

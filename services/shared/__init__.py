@@ -1,0 +1,1 @@
+"""What the services have in common: pure records and rules, and one module per outside client."""

@@ -56,6 +56,25 @@ async def background(*coroutines: Coroutine[Any, Any, object]) -> AsyncIterator[
                 task.cancel()
 
 
+async def drained(work: Coroutine[Any, Any, None], stop: asyncio.Event, *, timeout_s: float) -> None:
+    """Run work that ends by itself once `stop` is set; cancel it if that takes longer than `timeout_s`.
+
+    Raises:
+        Exception: whatever the work raised.
+    """
+    task = asyncio.create_task(work)
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({task}, timeout=timeout_s)
+    finally:
+        stopping.cancel()
+        unfinished = task.cancel()
+        await asyncio.wait({task})
+    if not (unfinished and task.cancelled()):
+        task.result()
+
+
 async def _supervised(main: Callable[[asyncio.Event], Awaitable[None]]) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()

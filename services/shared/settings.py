@@ -32,7 +32,7 @@ def _default_instance() -> str:
 class Settings(BaseSettings):
     """What every service needs: where etcd and RabbitMQ are, who it is, how it logs."""
 
-    model_config = SettingsConfigDict(env_prefix="TRITONTUBE_", extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="TRITONTUBE_", extra="ignore", use_attribute_docstrings=True)
 
     etcd_endpoints: Annotated[tuple[str, ...], NoDecode] = ("127.0.0.1:2379",)
     """Client addresses of the etcd members, comma separated."""

@@ -1,0 +1,1 @@
+"""Transcoder workers: plan a video, encode its pieces, make it playable."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import aclosing, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 
 from tenacity import retry, retry_if_exception_type, wait_random
 
@@ -18,6 +18,7 @@ from services.shared.etcd.keyvalues import KeyValueCalls
 from services.shared.etcd.leases import LeaseCalls
 from services.shared.etcd.records import Snapshot, WatchEvent
 from services.shared.etcd.watches import WatchCalls
+from services.shared.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +29,17 @@ class EtcdClient(KeyValueCalls, LeaseCalls, WatchCalls, ClusterCalls):
     Requests go to one endpoint at a time and to the next one when that fails or is slow. Safe to share by all
     tasks of one event loop.
     """
+
+    @classmethod
+    def configured(cls, settings: Settings) -> AbstractAsyncContextManager[EtcdClient]:
+        """Open a client as a service's settings say; see `connect`."""
+        files = (settings.etcd_ca_file, settings.etcd_cert_file, settings.etcd_key_file)
+        return cls.connect(
+            settings.etcd_endpoints,
+            username=settings.etcd_username,
+            password=settings.etcd_password,
+            tls=TlsFiles(ca_file=files[0], cert_file=files[1], key_file=files[2]) if any(files) else None,
+        )
 
     @classmethod
     @asynccontextmanager

@@ -1,0 +1,131 @@
+"""A transcoder worker as a process: `python -m services.transcoder`, set up by its environment.
+
+The composition root: every resource is opened here and handed down.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from services.shared import lifecycle, telemetry
+from services.shared.broker import Broker, JobConsumer
+from services.shared.catalog import Catalog, WorkBook
+from services.shared.content import ContentStore
+from services.shared.dispatch import Dispatcher
+from services.shared.errors import OutOfSpaceError, TritonTubeError
+from services.shared.etcd import EtcdClient
+from services.shared.settings import TranscoderSettings, load
+from services.shared.topology import Topology
+from services.transcoder.feed import SourceFeed
+from services.transcoder.planner import Planner
+from services.transcoder.prepare import Preparation
+from services.transcoder.process import encoder_identity
+from services.transcoder.progress import Progress
+from services.transcoder.runner import TaskRunner
+from services.transcoder.session import Session
+from services.transcoder.sweeper import Sweeper
+from services.transcoder.worker import Worker
+
+log = logging.getLogger("services.transcoder")
+
+
+async def serve(settings: TranscoderSettings, stop: asyncio.Event) -> None:
+    """Work until `stop` is set.
+
+    Raises:
+        TritonTubeError: it cannot start, or a part of it died.
+    """
+    encoder = await encoder_identity()
+    with _scratch(settings) as work_dir:
+        settings = settings.model_copy(update={"work_dir": work_dir})
+        async with (
+            EtcdClient.configured(settings) as etcd,
+            Topology.follow(etcd) as topology,
+            ContentStore.open(topology) as content,
+            Broker.connect(settings.amqp_url, app_id="transcoder", instance=settings.instance) as broker,
+            SourceFeed.start(content, cache_bytes=settings.source_cache_bytes) as feed,
+        ):
+            await _work(settings, stop, etcd=etcd, content=content, broker=broker, feed=feed, encoder=encoder)
+
+
+async def _work(
+    settings: TranscoderSettings,
+    stop: asyncio.Event,
+    *,
+    etcd: EtcdClient,
+    content: ContentStore,
+    broker: Broker,
+    feed: SourceFeed,
+    encoder: str,
+) -> None:
+    catalog, book, dispatcher = Catalog(etcd), WorkBook(etcd), Dispatcher(broker)
+    progress = Progress(catalog=catalog, book=book, content=content, dispatcher=dispatcher)
+    preparation = Preparation(content=content, feed=feed, settings=settings, encoder=encoder)
+    planner = Planner(catalog=catalog, book=book, dispatcher=dispatcher, preparation=preparation)
+    sweeper = Sweeper(
+        catalog=catalog,
+        book=book,
+        broker=broker,
+        dispatcher=dispatcher,
+        progress=progress,
+        interval_s=settings.sweep_interval_s,
+        unserved_after_s=settings.unserved_after_s,
+    )
+    async with Session.open(etcd, book, instance=settings.instance) as session:
+        runner = TaskRunner(
+            catalog=catalog,
+            book=book,
+            content=content,
+            dispatcher=dispatcher,
+            progress=progress,
+            feed=feed,
+            session=session,
+            encoder=encoder,
+        )
+        worker = Worker(catalog=catalog, dispatcher=dispatcher, planner=planner, runner=runner)
+        consumer = JobConsumer(
+            broker,
+            handle=worker.handle,
+            on_control=worker.control,
+            on_dead=worker.give_up,
+            max_attempts=settings.max_attempts,
+        )
+        async with lifecycle.background(sweeper.run()):
+            log.info("ready for jobs")
+            await lifecycle.drained(consumer.run(stop), stop, timeout_s=settings.drain_timeout_s)
+
+
+@contextmanager
+def _scratch(settings: TranscoderSettings) -> Iterator[Path]:
+    """This worker's folder for scratch files: what a killed predecessor left there is removed."""
+    folder = settings.work_dir / settings.instance
+    try:
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+    except OSError as error:
+        raise OutOfSpaceError(f"The scratch folder {folder} cannot be made: {error.strerror}.") from error
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def main() -> int:
+    """Run a worker; returns the exit code."""
+    try:
+        settings = load(TranscoderSettings)
+    except TritonTubeError as error:
+        sys.stderr.write(f"{error}\n")
+        return lifecycle.EXIT_USAGE
+    telemetry.set_up(settings)
+    return lifecycle.run(lambda stop: serve(settings, stop))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

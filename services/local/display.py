@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from time import time
 from typing import Final
@@ -59,7 +60,7 @@ def status(found: Status) -> None:
 def duration(seconds: float) -> str:
     """A time span in its largest unit and the next: `2d 3h`, `4m 5s`, `6s`."""
     rest = max(0, int(seconds))
-    for (name, size), (lower, lower_size) in zip(_UNITS, _UNITS[1:], strict=False):
+    for (name, size), (lower, lower_size) in pairwise(_UNITS):
         if rest >= size:
             return f"{rest // size}{name} {rest % size // lower_size}{lower}"
     return f"{rest}s"

@@ -10,6 +10,7 @@ from typing import Final
 
 from services.local.etcd import EtcdMember
 from services.local.ports import PortBook
+from services.local.rabbitmq import RabbitServer, stored_password
 from services.local.services import StorageNode, Transcoder, Web
 from services.local.shape import Shape
 from services.local.stack import Stack
@@ -71,6 +72,18 @@ class Layout:
             client_port=self.ports.take(name, "client"),
             peer_port=self.ports.take(name, "peer"),
             data=self.folder / name,
+        )
+
+    def _broker(self) -> RabbitServer:
+        name = "rabbitmq"
+        return RabbitServer(
+            name=name,
+            amqp_port=self.ports.take(name, "AMQP"),
+            management_port=self.ports.take(name, "management"),
+            dist_port=self.ports.take(name, "Erlang distribution"),
+            epmd_port=self.ports.take(name, "Erlang port mapper"),
+            data=self.folder / name,
+            password=stored_password(self.folder / name),
         )
 
     def _storage(self, number: int) -> StorageNode:

@@ -94,7 +94,7 @@ class Endpoint:
     """One member's client address and the channel to it."""
 
     name: str
-    """As the operator wrote it."""
+    """`host:port`."""
     channel: Channel
     stubs: Stubs
 

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from services.shared.errors import NotFoundError, TritonTubeError
+from services.shared.errors import NotFoundError, TritonTubeError, UnavailableError
 from services.shared.etcd.calls import Caller, Connection, Send, unary
 from services.shared.etcd.failures import AttemptError, Verdict
 from services.shared.stubs.etcd import rpc_pb2
@@ -81,6 +81,8 @@ class LeaseCalls:
             lease.lost.set()
 
     async def _renew(self, lease: Lease, *, left_s: float) -> None:
+        if left_s <= 0:
+            raise UnavailableError("this process was held up for longer than the lease lives")
         request = rpc_pb2.LeaseKeepAliveRequest(id=lease.id)
         answer = await self._caller.repeat(_keep_alive(request), deadline_s=left_s)
         if answer.ttl <= 0:

@@ -114,6 +114,10 @@ class Topology:
         """Wait, for ever if need be, until the view is of this epoch or a later one."""
         return await self._view_when(lambda view: view.epoch >= epoch)
 
+    async def changed(self) -> None:
+        """Wait for the next news: of the ring, or of live nodes also while there is no ring."""
+        await self._changed.wait()
+
     def on_change(self, listener: Listener) -> Callable[[], None]:
         """Call `listener` with each new view from now on (state or live nodes). Returns how to stop that."""
         self._listeners.append(listener)
@@ -203,13 +207,12 @@ class Topology:
             raise UnavailableError(f"The ring's table {table_id} in etcd cannot be read: {error}") from error
 
     def _publish(self) -> None:
-        if self._state is None:
-            return
-        self._view = RingView(state=self._state, tables=self._tables, live=dict(self._live))
+        if self._state is not None:
+            self._view = RingView(state=self._state, tables=self._tables, live=dict(self._live))
+            for listener in tuple(self._listeners):
+                listener(self._view)
         self._changed.set()
         self._changed = asyncio.Event()
-        for listener in tuple(self._listeners):
-            listener(self._view)
 
 
 def _read_state(kv: KeyValue) -> RingState:

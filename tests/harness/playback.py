@@ -28,7 +28,7 @@ class Representation:
 
 def representations(manifest: bytes, url: str) -> list[Representation]:
     """Every representation of an MPD that stands at `url`."""
-    root = ET.fromstring(manifest)
+    root = ET.fromstring(manifest)  # noqa: S314 - our own server wrote it
     return [
         _representation(group, entry, url)
         for group in root.findall(".//mpd:AdaptationSet", _NS)

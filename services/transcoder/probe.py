@@ -136,32 +136,55 @@ class _PacketScan:
 
     def __init__(self, max_packets: int) -> None:
         self._max_packets = max_packets
-        self.packets = 0
-        self.first: int | None = None
-        self.end = 0
-        self.key_frames: list[KeyFrame] = []
         self._early = array("q")
+        self._first: int | None = None
+        self._start: int | None = None
+        self._key_frames: list[KeyFrame] = []
+        self.packets = 0
+        """Pictures that are shown."""
+        self.end = 0
 
     async def consume(self, chunks: Chunks) -> None:
         """Take ffprobe's output."""
         async for line in lines_of(chunks):
-            self._take(line)
+            pts, dts, duration, flags, *_ = [*line.split(","), "", "", "", ""]
+            time = _ticks(dts if pts == "N/A" else pts)
+            if time is not None:
+                self._take(time, _ticks(dts), _ticks(duration) or 0, flags)
 
-    def _take(self, line: str) -> None:
-        pts_text, dts_text, duration_text, flags, *_ = [*line.split(","), "", "", "", ""]
-        dts = _ticks(dts_text)
-        pts = dts if pts_text == "N/A" else _ticks(pts_text)
-        if pts is None or "D" in flags:  # discarded by an edit list: decoded, never shown
-            return
+    def _take(self, pts: int, dts: int | None, duration: int, flags: str) -> None:
+        # D: an edit list discards the picture. It is decoded, perhaps because those after it need it, and
+        # not shown.
+        shown = "D" not in flags
+        if "K" in flags and (shown or not self._key_frames):
+            self._key_frames.append(KeyFrame(pts=pts, dts=pts if dts is None else dts))
+        if shown:
+            self._show(pts, duration)
+
+    def _show(self, pts: int, duration: int) -> None:
         self.packets += 1
         if self.packets > self._max_packets:
             raise UnsupportedMediaError(f"The video has more than {self._max_packets} frames.")
-        self.first = pts if self.first is None else min(self.first, pts)
-        self.end = max(self.end, pts + (_ticks(duration_text) or 0))
+        self._first = pts if self._first is None else min(self._first, pts)
+        # Pictures before the first key frame lean on some that are not in the file.
+        if self._key_frames and pts >= self._key_frames[0].pts:
+            self._start = pts if self._start is None else min(self._start, pts)
+        self.end = max(self.end, pts + duration)
         if len(self._early) < _GAP_SAMPLE:
             self._early.append(pts)
-        if "K" in flags:
-            self.key_frames.append(KeyFrame(pts=pts, dts=pts if dts is None else dts))
+
+    @property
+    def start(self) -> int:
+        """When the first picture that can be decoded is shown, in ticks."""
+        start = self._first if self._start is None else self._start
+        assert start is not None
+        return start
+
+    @property
+    def key_frames(self) -> tuple[KeyFrame, ...]:
+        """Where decoding can begin: at least at the beginning, for streams refreshed by intra blocks."""
+        found = sorted(self._key_frames, key=lambda key: key.pts)
+        return tuple(found or [KeyFrame(pts=self.start, dts=self.start)])
 
     @property
     def typical_gap(self) -> int:
@@ -179,11 +202,6 @@ def _ticks(text: str) -> int | None:
 
 
 def _video_facts(stream: dict[str, Any], packets: _PacketScan) -> VideoFacts:
-    assert packets.first is not None
-    # Without any key frame (streams refreshed by intra blocks) decoding can only begin at the beginning.
-    keys = sorted(packets.key_frames, key=lambda key: key.pts) or [
-        KeyFrame(pts=packets.first, dts=packets.first)
-    ]
     width, height = _displayed_size(stream)
     num, den = (int(part) for part in stream["time_base"].split("/"))
     return VideoFacts(
@@ -191,11 +209,11 @@ def _video_facts(stream: dict[str, Any], packets: _PacketScan) -> VideoFacts:
         width=width,
         height=height,
         time_base=Rational(num=num, den=den),
-        start=keys[0].pts,
-        end=max(packets.end, keys[0].pts + 1),
+        start=packets.start,
+        end=max(packets.end, packets.start + 1),
         packets=packets.packets,
         typical_gap=packets.typical_gap,
-        key_frames=tuple(keys),
+        key_frames=packets.key_frames,
     )
 
 

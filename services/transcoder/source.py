@@ -29,7 +29,7 @@ class VideoFacts:
     height: int
     time_base: Rational
     start: int
-    """Presentation time of the first key frame: the zero of the frame grid."""
+    """Presentation time of the first picture that can be decoded: the zero of the frame grid."""
     end: int
     """Where the last presented frame ends."""
     packets: int
@@ -40,7 +40,7 @@ class VideoFacts:
 
     @property
     def duration_s(self) -> float:
-        """From the first key frame to the end of the last frame, in seconds."""
+        """From the first picture to the end of the last one, in seconds."""
         return (self.end - self.start) * float(self.time_base)
 
 

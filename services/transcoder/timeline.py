@@ -1,6 +1,6 @@
 """How a video is cut: the frame grid, its segments and pieces, and where each piece seeks. Pure.
 
-The grid has a constant frame rate and its zero at the first key frame; frame `n` shows what the source
+The grid has a constant frame rate and its zero at the first picture; frame `n` shows what the source
 shows at `n / fps` seconds. A segment is about 4 seconds of frames and begins with a key frame of ours. A
 piece is a run of whole segments that one process encodes after seeking to a key frame of the source at or
 before its first frame.

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urljoin
@@ -12,7 +10,6 @@ from xml.etree import ElementTree as ET
 import httpx
 
 _NS = {"mpd": "urn:mpeg:dash:schema:mpd:2011"}
-_DECODE_DEADLINE_S = 120.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,20 +66,3 @@ async def download(client: httpx.AsyncClient, track: Representation, path: Path)
             answer.raise_for_status()
             file.write(answer.content)
     return path
-
-
-async def decoded_frames(path: Path) -> int:
-    """How many pictures a decoder makes of a file.
-
-    Raises:
-        AssertionError: the decoder found fault with it.
-    """
-    process = await asyncio.create_subprocess_exec(
-        *("ffprobe", "-v", "error", "-threads", "1", "-count_frames", "-select_streams", "v:0"),
-        *("-show_entries", "stream=nb_read_frames", "-of", "json", str(path)),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    out, said = await asyncio.wait_for(process.communicate(), _DECODE_DEADLINE_S)
-    assert not said, f"{path.name}: {said.decode(errors='replace')[:500]}"
-    return int(json.loads(out)["streams"][0]["nb_read_frames"])

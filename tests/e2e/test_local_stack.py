@@ -1,0 +1,248 @@
+"""`tritontube up`, `down` and `status`: what an operator of one machine relies on."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import signal
+import socket
+from pathlib import Path
+
+import httpx
+import pytest
+
+from services.local import endpoints, processes
+from tests.harness.ports import free_port
+from tests.harness.stack import Stack, command, running_stack
+from tests.harness.waiting import eventually
+
+CHILDREN = [
+    *("etcd-1", "etcd-2", "etcd-3", "rabbitmq"),
+    *("storage-1", "storage-2", "storage-3", "transcoder-1", "transcoder-2", "web-1"),
+]
+
+
+def _pids_in_endpoints(stack: Stack) -> dict[str, int | None]:
+    """The process of each child as `endpoints.json` has it, by the child's name."""
+    found = stack.endpoints
+    pids = {member.name: member.pid for member in found.etcd} | {"rabbitmq": found.rabbitmq.pid}
+    pids |= {Path(node.data).name: node.pid for node in found.storage}
+    pids |= {worker.id: worker.pid for worker in found.transcoders}
+    return pids | {f"web-{number}": web.pid for number, web in enumerate(found.webs, start=1)}
+
+
+async def test_the_stack_consists_of_one_process_each(stack: Stack):
+    assert list(stack.children) == CHILDREN
+    pids = _pids_in_endpoints(stack)
+    assert pids == {name: child.pid for name, child in stack.children.items()}
+    assert len(set(pids.values())) == len(CHILDREN)
+    assert all(processes.is_running(pid) for pid in pids.values() if pid)
+
+
+async def test_everything_in_endpoints_answers(stack: Stack):
+    found = stack.endpoints
+    async with httpx.AsyncClient(trust_env=False, timeout=30) as http:
+        assert (await http.get(f"{found.web}/readyz")).is_success
+        for member in found.etcd:
+            assert (await http.get(f"http://{member.client}/health")).json()["health"] == "true"
+        user, password = found.rabbitmq.user or "", found.rabbitmq.password or ""
+        overview = await http.get(f"{found.rabbitmq.management}api/overview", auth=(user, password))
+        assert overview.is_success
+    for address in [found.admin, *(node.address for node in found.storage)]:
+        host, _, port = address.rpartition(":")
+        socket.create_connection((host, int(port)), timeout=10).close()
+
+
+async def test_everything_listens_on_loopback_only(stack: Stack):
+    pids = set(stack.left_running)
+    foreign = [address for pid, address in _listeners() if pid in pids and not address.startswith("127.")]
+    assert foreign == []
+
+
+async def test_the_terminal_shows_where_everything_is(stack: Stack):
+    found = stack.endpoints
+    shown = stack.output
+    for text in (found.web, found.admin, found.rabbitmq.management, found.rabbitmq.password, str(stack.data)):
+        assert text is not None
+        assert text in shown
+
+
+async def test_status_is_a_table_of_the_processes(stack: Stack):
+    shown = await stack.command("status", "--data", str(stack.data))
+    assert shown.returncode == 0
+    for name, child in stack.children.items():
+        assert re.search(rf"{name} +ready +{child.pid} ", shown.stdout), shown.stdout
+
+
+@pytest.mark.parametrize("name", ["etcd-2", "rabbitmq", "storage-3", "transcoder-1", "web-1"])
+async def test_a_killed_process_is_restarted_and_endpoints_follow(stack: Stack, name: str):
+    killed = stack.kill(name)
+    again = await stack.wait_restarted(name, killed)
+    assert again.restarts >= 1
+    assert not processes.is_running(killed)
+    await eventually(lambda: _pids_in_endpoints(stack)[name] == again.pid, what="endpoints.json follows")
+    async with httpx.AsyncClient(trust_env=False, timeout=30) as http:
+        await eventually(
+            lambda: http.get(f"{stack.endpoints.web}/readyz", follow_redirects=True),
+            deadline_s=60,
+            what="the web service answers",
+        )
+
+
+async def test_a_second_up_on_the_same_folder_is_refused(stack: Stack):
+    refused = await stack.command("up", "--data", str(stack.data), "--port", "0")
+    assert refused.returncode == 1
+    assert "already running" in refused.stderr
+    assert list(stack.children) == CHILDREN
+
+
+async def test_two_stacks_run_side_by_side(stack: Stack, own_stack: Stack):
+    await own_stack.start()
+    ours, theirs = own_stack.endpoints, stack.endpoints
+    assert ours.web != theirs.web
+    async with httpx.AsyncClient(trust_env=False, timeout=30) as http:
+        for url in (ours.web, theirs.web):
+            assert (await http.get(f"{url}/readyz")).is_success
+
+
+async def test_ctrl_c_stops_everything_and_state_survives(own_stack: Stack):
+    await own_stack.start()
+    before = own_stack.endpoints
+    assert await own_stack.stop(signal.SIGINT) == 0
+    assert own_stack.left_running == []
+    assert not endpoints.file_in(own_stack.data).exists()
+    await own_stack.start()
+    after = own_stack.endpoints
+    assert [(node.id, node.address) for node in after.storage] == [
+        (node.id, node.address) for node in before.storage
+    ]
+    assert after.rabbitmq.password == before.rabbitmq.password
+    assert after.web == before.web
+
+
+async def test_nothing_survives_a_killed_launcher_and_the_next_start_works(own_stack: Stack):
+    await own_stack.start()
+    children = [child.pid for child in own_stack.children.values()]
+    await own_stack.kill_launcher()
+    await eventually(lambda: not own_stack.left_running, what="the children are gone")
+    assert not any(processes.is_running(pid) for pid in children if pid)
+    await own_stack.start()
+
+
+async def test_a_stop_while_starting_is_clean(own_stack: Stack):
+    own_stack.launch()
+    await eventually(lambda: own_stack.left_running, what="the first children")
+    assert await own_stack.stop(signal.SIGINT) == 0
+    assert own_stack.left_running == []
+
+
+async def test_without_restart_a_killed_process_stays_dead(own_stack: Stack):
+    own_stack.options = (*own_stack.options, "--no-restart")
+    await own_stack.start()
+    own_stack.kill("transcoder-1")
+    await eventually(lambda: own_stack.children["transcoder-1"].state == "dead", what="its death is noticed")
+    assert own_stack.children["web-1"].state == "ready"
+
+
+async def test_background_returns_when_ready_and_down_stops_it(own_stack: Stack):
+    started = await own_stack.command(
+        "up", "--background", "--data", str(own_stack.data), "--port", "0", *own_stack.options
+    )
+    assert started.returncode == 0, started.stderr
+    assert own_stack.endpoints.web in started.stdout
+    stopped = await own_stack.command("down", "--data", str(own_stack.data))
+    assert (stopped.returncode, own_stack.left_running) == (0, [])
+    shown = await own_stack.command("status", "--data", str(own_stack.data))
+    assert (shown.returncode, "No stack is running" in shown.stdout) == (1, True)
+
+
+async def test_down_without_a_stack_says_so(tmp_path: Path):
+    stopped = await command("down", "--data", str(tmp_path))
+    assert (stopped.returncode, "No stack is running" in stopped.stdout) == (0, True)
+
+
+async def test_a_taken_port_is_explained(tmp_path: Path):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        refused = await command("up", "--data", str(tmp_path / "data"), "--port", str(port))
+    assert refused.returncode == 1
+    assert f"Port {port} is taken" in refused.stderr
+    assert "--port" in refused.stderr
+    assert processes.marked(processes.mark(tmp_path / "data")) == []
+
+
+async def test_a_missing_program_is_explained(tmp_path: Path):
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for name in ("ffmpeg", "ffprobe", "setpriv", "prlimit"):
+        (programs / name).symlink_to(shutil.which(name) or "")
+    refused = await command("up", "--data", str(tmp_path / "data"), env={"PATH": str(programs)})
+    assert refused.returncode == 1
+    assert "Missing: etcd" in refused.stderr
+    assert "make setup" in refused.stderr
+    assert "etcd-server" in refused.stderr
+
+
+async def test_an_unknown_option_is_wrong_usage():
+    assert (await command("up", "--no-such-option")).returncode == 2
+
+
+async def test_a_setting_that_does_not_fit_is_named(tmp_path: Path):
+    refused = await command(
+        "up", "--data", str(tmp_path / "data"), "--port", "0", env={"TRITONTUBE_LOG_LEVEL": "chatty"}
+    )
+    assert refused.returncode == 2
+    assert "TRITONTUBE_LOG_LEVEL" in refused.stderr
+
+
+async def test_existing_servers_are_used_when_the_environment_names_them(stack: Stack, tmp_path: Path):
+    """Two storage nodes of another folder join the same cluster: nothing but services is started for them."""
+    theirs = stack.endpoints
+    env = {
+        "TRITONTUBE_ETCD_ENDPOINTS": ",".join(member.client for member in theirs.etcd),
+        "TRITONTUBE_AMQP_URL": theirs.rabbitmq.amqp,
+    }
+    async with running_stack(
+        tmp_path / "data", "--storage-nodes", "1", "--transcoders", "0", env=env
+    ) as guest:
+        assert list(guest.children) == ["storage-1", "web-1"]
+        assert guest.endpoints.rabbitmq.pid is None
+        assert [member.client for member in guest.endpoints.etcd] == [member.client for member in theirs.etcd]
+
+
+async def test_the_base_port_is_where_ports_are_counted_from(own_stack: Stack):
+    base = free_port()
+    own_stack.options = (*own_stack.options, "--base-port", str(base))
+    await own_stack.start()
+    ports = [int(re.findall(r":(\d+)", node.address)[0]) for node in own_stack.endpoints.storage]
+    assert all(base <= port < base + 100 for port in ports)
+
+
+def _listeners() -> list[tuple[int, str]]:
+    """Every listening TCP socket as (process, local address), as `ss` would show it."""
+    inodes = {}
+    for table in ("tcp", "tcp6"):
+        for line in Path("/proc/net", table).read_text().splitlines()[1:]:
+            fields = line.split()
+            if fields[3] == "0A":
+                inodes[fields[9]] = _address(fields[1], table)
+    return [(pid, inodes[inode]) for pid, inode in _socket_inodes() if inode in inodes]
+
+
+def _address(text: str, table: str) -> str:
+    if table == "tcp":
+        return socket.inet_ntop(socket.AF_INET, bytes.fromhex(text[:8])[::-1])
+    words = [bytes.fromhex(text[start : start + 8])[::-1] for start in range(0, 32, 8)]
+    return socket.inet_ntop(socket.AF_INET6, b"".join(words))
+
+
+def _socket_inodes() -> list[tuple[int, str]]:
+    found = []
+    for descriptor in Path("/proc").glob("[0-9]*/fd/*"):
+        try:
+            target = str(descriptor.readlink())
+        except OSError:
+            continue
+        if target.startswith("socket:["):
+            found.append((int(descriptor.parts[2]), target[8:-1]))
+    return found

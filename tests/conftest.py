@@ -3,5 +3,6 @@
 pytest_plugins = [
     "tests.harness.fixtures_etcd",
     "tests.harness.fixtures_media",
+    "tests.harness.fixtures_rabbitmq",
     "tests.harness.fixtures_ring",
 ]

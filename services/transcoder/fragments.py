@@ -14,7 +14,6 @@ from services.shared.errors import InvalidRequestError
 
 _HEADER_BYTES: Final = 8
 _LONG_HEADER_BYTES: Final = 16
-_FULL_BOX_BYTES: Final = 4
 _SAMPLE_ENTRY_BYTES: Final = {b"avc1": 78, b"mp4a": 28}
 """Fixed fields of a sample entry, before the boxes inside it."""
 
@@ -150,20 +149,19 @@ def _init_segment(data: bytes, moov: bytes) -> InitSegment:
 
 def _timescale(mdhd: bytes) -> int:
     # Version, flags, then creation and modification time of 4 bytes each, or 8 in version 1.
-    offset = 20 if mdhd[0] == 1 else 12
-    return int.from_bytes(mdhd[offset : offset + 4], "big")
+    return _uint(mdhd, 20 if _uint(mdhd, 0, 1) == 1 else 12)
 
 
 def _codec(media: bytes) -> str:
     # Version, flags and the number of entries stand before the sample entries.
-    entries = _inside(media, b"minf", b"stbl", b"stsd")[2 * _FULL_BOX_BYTES :]
+    entries = _inside(media, b"minf", b"stbl", b"stsd")[8:]
     kind, entry = next(_boxes(entries), (b"", b""))
     if kind not in _SAMPLE_ENTRY_BYTES:
         raise InvalidRequestError(f"The MP4 stream holds {kind!r}, not H.264 or AAC.")
     if kind == b"mp4a":
         return AAC_LC
     avcc = _inside(entry[_SAMPLE_ENTRY_BYTES[kind] :], b"avcC")
-    return f"avc1.{avcc[1:4].hex()}"  # profile, constraints, level
+    return f"avc1.{_uint(avcc, 1, 3):06x}"  # profile, constraints, level
 
 
 def _media_segment(data: bytes, moof: bytes) -> MediaSegment:
@@ -172,10 +170,14 @@ def _media_segment(data: bytes, moof: bytes) -> MediaSegment:
     runs = [_run(content, default) for kind, content in _boxes(traf) if kind == b"trun"]
     return MediaSegment(
         data=data,
-        decode_time=int.from_bytes(_inside(traf, b"tfdt")[_FULL_BOX_BYTES:], "big"),
+        decode_time=_decode_time(_inside(traf, b"tfdt")),
         samples=sum(samples for samples, _ in runs),
         duration=sum(duration for _, duration in runs),
     )
+
+
+def _decode_time(tfdt: bytes) -> int:
+    return _uint(tfdt, 4, 8 if _uint(tfdt, 0, 1) == 1 else 4)
 
 
 def _default_duration(tfhd: bytes) -> int:
@@ -184,20 +186,26 @@ def _default_duration(tfhd: bytes) -> int:
         return 0
     # Version, flags and track id, then whichever of the optional fields come before the duration.
     offset = 8 + 8 * bool(flags & _TFHD_BASE_DATA_OFFSET) + 4 * bool(flags & _TFHD_DESCRIPTION_INDEX)
-    return int.from_bytes(tfhd[offset : offset + 4], "big")
+    return _uint(tfhd, offset)
 
 
 def _run(trun: bytes, default_duration: int) -> tuple[int, int]:
     """Number of samples and their total duration."""
     flags = _flags(trun)
-    samples = int.from_bytes(trun[4:8], "big")
+    samples = _uint(trun, 4)
     if not flags & _TRUN_DURATION:
         return samples, samples * default_duration
     start = 8 + 4 * bool(flags & _TRUN_DATA_OFFSET) + 4 * bool(flags & _TRUN_FIRST_FLAGS)
     stride = 4 * sum(bool(flags & field) for field in _TRUN_PER_SAMPLE)
     ends = range(start, start + samples * stride, stride)
-    return samples, sum(int.from_bytes(trun[offset : offset + 4], "big") for offset in ends)
+    return samples, sum(_uint(trun, offset) for offset in ends)
 
 
 def _flags(full_box: bytes) -> int:
-    return int.from_bytes(full_box[1:4], "big")
+    return _uint(full_box, 1, 3)
+
+
+def _uint(data: bytes, offset: int, size: int = 4) -> int:
+    if len(data) < offset + size:
+        raise InvalidRequestError("An MP4 box is too short for what it should hold.")
+    return int.from_bytes(data[offset : offset + size], "big")

@@ -1,0 +1,31 @@
+"""Processes seen from outside, by /proc."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def children(name: str, parent: int | None = None) -> list[int]:
+    """Ids of the processes called `name` whose parent is `parent` (this process, unless told)."""
+    parent = os.getpid() if parent is None else parent
+    processes = (folder for folder in Path("/proc").iterdir() if folder.name.isdigit())
+    return [int(folder.name) for folder in processes if _status(folder) == (name, parent)]
+
+
+def alive(pid: int) -> bool:
+    """Whether a process exists and is more than a zombie."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state != "Z"
+
+
+def _status(folder: Path) -> tuple[str, int] | None:
+    """Name and parent."""
+    try:
+        head, _, tail = (folder / "stat").read_text().rpartition(")")
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    return head.partition("(")[2], int(tail.split()[1])

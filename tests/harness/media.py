@@ -1,0 +1,125 @@
+"""What tests do with media: run a whole plan, put tracks together, compare pictures."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from services.shared.video import Piece, Plan, Task
+from services.transcoder import command
+from services.transcoder.audio import encode_audio
+from services.transcoder.command import Input
+from services.transcoder.encode import PieceJob, encode_piece
+from services.transcoder.probe import probe
+from services.transcoder.timeline import make_plan, make_tasks
+
+_TIMEOUT_S = 120
+
+
+@dataclass(kw_only=True)
+class Collector:
+    """A sink that keeps everything, and insists that nothing comes twice with other bytes."""
+
+    inits: dict[str, bytes] = field(default_factory=dict)
+    segments: dict[tuple[str, int], bytes] = field(default_factory=dict)
+
+    async def init(self, track: str, data: bytes) -> None:
+        assert self.inits.setdefault(track, data) == data, f"another initialisation segment for {track}"
+
+    async def segment(self, track: str, number: int, data: bytes) -> None:
+        assert (track, number) not in self.segments, f"segment {number} of {track} came twice"
+        self.segments[track, number] = data
+
+    def numbers(self, track: str) -> list[int]:
+        """The numbers of a track's segments, ascending."""
+        return sorted(number for name, number in self.segments if name == track)
+
+    def write(self, track: str, path: Path) -> Path:
+        """Put a track together as a player would: initialisation segment, then all others."""
+        media = b"".join(self.segments[track, number] for number in self.numbers(track))
+        path.write_bytes(self.inits[track] + media)
+        return path
+
+
+@dataclass(frozen=True, kw_only=True)
+class Transcoded:
+    """A source that went through its whole plan."""
+
+    source: Input
+    plan: Plan
+    tasks: tuple[Task, ...]
+    collector: Collector
+    frames: int
+
+
+async def planned(location: Path | str) -> tuple[Input, Plan, tuple[Task, ...]]:
+    """A source, its plan for two workers, and the tasks."""
+    source = Input(location=str(location))
+    info = await probe(source)
+    plan = make_plan(info, generation=1, encoder="test")
+    return source, plan, make_tasks(plan, info.video, workers=2)
+
+
+async def transcode(location: Path | str) -> Transcoded:
+    """Do all tasks of a source's plan, in order."""
+    source, plan, tasks = await planned(location)
+    collector, frames = Collector(), 0
+    for task in tasks:
+        if task.piece:
+            encoded = await encode_piece(PieceJob(source=source, plan=plan, piece=task.piece), collector)
+            frames = max(frames, task.piece.first_frame + encoded.frames)
+        if task.audio:
+            await encode_audio(source, plan, task.audio, collector)
+    return Transcoded(source=source, plan=plan, tasks=tasks, collector=collector, frames=frames)
+
+
+def picture_checksums(source: Input, plan: Plan, piece: Piece, *, seek_s: float | None) -> dict[int, str]:
+    """Checksums of the pictures that a piece hands to the encoder of its first rendition, by frame number."""
+    single = piece.model_copy(update={"renditions": piece.renditions[:1]})
+    arguments = command.piece(source, plan, single, seek_s=seek_s, targets={single.renditions[0]: "-"})
+    output = arguments.index("-map")
+    hashed = [*arguments[: output + 2], "-f", "framehash", "-hash", "md5", "-"]
+    lines = run(hashed).decode().splitlines()
+    fields = [re.split(r",\s*", line) for line in lines if not line.startswith("#")]
+    return {int(line[2]): line[5] for line in fields}
+
+
+def whole(plan: Plan) -> Piece:
+    """The whole video as one piece of its lowest rendition."""
+    return Piece(
+        index=0,
+        first_frame=0,
+        end_frame=None,
+        first_segment=0,
+        segments=plan.segments,
+        renditions=(plan.renditions[0].name,),
+        seeks_s=(None,),
+    )
+
+
+def packets(path: Path) -> list[dict[str, Any]]:
+    """The packets of a file's first stream."""
+    said = run(["ffprobe", "-v", "error", "-select_streams", "0", "-show_packets", "-of", "json", str(path)])
+    return list(json.loads(said)["packets"])
+
+
+def decoded_frames(path: Path) -> int:
+    """How many frames of a file's first stream decode; any complaint of the decoder is an error."""
+    query = ["-count_frames", "-select_streams", "0", "-show_entries", "stream=nb_read_frames"]
+    done = subprocess.run(
+        ["ffprobe", "-v", "error", *query, "-of", "csv=p=0", str(path)],
+        check=True,
+        capture_output=True,
+        timeout=_TIMEOUT_S,
+    )
+    assert not done.stderr, done.stderr.decode()
+    return int(done.stdout.strip().rstrip(b","))
+
+
+def run(arguments: list[str]) -> bytes:
+    """Run a program to the end and return its standard output."""
+    return subprocess.run(arguments, check=True, capture_output=True, timeout=_TIMEOUT_S).stdout

@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+from array import array
+from pathlib import Path
+
+import pytest
+
+from services.shared.errors import PermanentJobError
+from services.shared.video import AAC_FRAME_SAMPLES, AAC_FRAMES_PER_SEGMENT, AUDIO_RATE_HZ, AudioTrack
+from services.transcoder.audio import encode_audio
+from tests.harness.media import Collector, packets, planned, run
+from tests.harness.sources import BIG_BUCK_BUNNY, Recipe
+
+CLICK_S = 5.0
+CLICK = f"aevalsrc='if(between(t,{CLICK_S},{CLICK_S}+0.1),0.8*sin(2*PI*1000*t),0)':s=44100"
+SURROUND = f"{CLICK}|0|0|0|0|0".replace("':s=44100|0|0|0|0|0", "|0|0|0|0|0':s=48000:c=5.1")
+VP9 = ("-c:v", "libvpx-vp9", "-deadline", "realtime", "-cpu-used", "8", "-b:v", "100k")
+TOLERANCE_S = 0.01
+
+SOURCES = {
+    "plain": (Recipe(name="click", sound=CLICK, duration_s=12), CLICK_S),
+    "mkv": (Recipe(name="click", suffix="mkv", sound=CLICK, duration_s=12), CLICK_S),
+    "webm": (
+        Recipe(
+            name="click",
+            suffix="webm",
+            sound=CLICK,
+            duration_s=8,
+            video=VP9,
+            audio=("-c:a", "libopus"),
+        ),
+        CLICK_S,
+    ),
+    "late": (Recipe(name="late", sound=CLICK, sound_offset_s=1.5, duration_s=12), CLICK_S + 1.5),
+    "shorter": (Recipe(name="shorter", sound=f"{CLICK}:d=7", duration_s=12), CLICK_S),
+    "not_from_zero": (
+        Recipe(
+            name="shifted",
+            suffix="mkv",
+            sound=CLICK,
+            duration_s=12,
+            copy_before=(),
+            copy_after=("-output_ts_offset", "7.3"),
+        ),
+        CLICK_S,
+    ),
+    "edit_list": (
+        Recipe(name="edited", sound=CLICK, duration_s=12, copy_before=("-ss", "3.3")),
+        CLICK_S - 3.3,
+    ),
+    "surround": (Recipe(name="surround", sound=SURROUND, duration_s=8), CLICK_S),
+}
+
+
+def samples_of(path: Path) -> array[int]:
+    decoded = array("h")
+    decoded.frombytes(run(["ffmpeg", "-v", "error", "-i", str(path), "-ac", "1", "-f", "s16le", "-"]))
+    return decoded
+
+
+def click_s(path: Path) -> float:
+    """When the click is heard by a player that takes off the encoder's delay, as the edit list says."""
+    loud = next(n for n, value in enumerate(samples_of(path)) if abs(value) > 3000)
+    return (loud - AAC_FRAME_SAMPLES) / AUDIO_RATE_HZ
+
+
+@pytest.mark.parametrize(("recipe", "expected_s"), SOURCES.values(), ids=SOURCES.keys())
+async def test_sound_stays_with_the_picture_and_lasts_as_long(recipe, expected_s, source_folder, tmp_path):
+    source, plan, _ = await planned(recipe.make(source_folder))
+    collected = Collector()
+    encoded = await encode_audio(source, plan, plan.audio[0], collected)
+    path = collected.write("a0", tmp_path / "a0.mp4")
+    assert abs(click_s(path) - expected_s) < TOLERANCE_S
+    needed = round(plan.duration_s * AUDIO_RATE_HZ) + AAC_FRAME_SAMPLES
+    assert encoded.frames == -(-needed // AAC_FRAME_SAMPLES)
+
+
+async def test_segments_are_of_188_frames_and_without_a_gap(source_folder, tmp_path):
+    source, plan, _ = await planned(SOURCES["plain"][0].make(source_folder))
+    collected = Collector()
+    encoded = await encode_audio(source, plan, plan.audio[0], collected)
+    assert collected.numbers("a0") == [0, 1, 2]
+    assert encoded.frames == 564
+    assert encoded.tracks["a0"].segments == 3
+    assert encoded.tracks["a0"].codec == "mp4a.40.2"
+    assert 0 < encoded.tracks["a0"].peak_bitrate < 200_000
+    second = tmp_path / "second.mp4"
+    second.write_bytes(collected.inits["a0"] + collected.segments["a0", 1])
+    assert packets(second)[0]["pts"] == AAC_FRAMES_PER_SEGMENT * AAC_FRAME_SAMPLES - AAC_FRAME_SAMPLES
+    path = collected.write("a0", tmp_path / "a0.mp4")
+    times = [packet["pts"] for packet in packets(path)]
+    assert times == [(n - 1) * AAC_FRAME_SAMPLES for n in range(564)]
+
+
+async def test_real_surround_sound_becomes_stereo(tmp_path):
+    source, plan, _ = await planned(BIG_BUCK_BUNNY)
+    collected = Collector()
+    await encode_audio(source, plan, plan.audio[0], collected)
+    path = collected.write("a0", tmp_path / "a0.mp4")
+    entries = ["-show_entries", "stream=channels,sample_rate", "-of", "csv=p=0"]
+    assert run(["ffprobe", "-v", "error", *entries, str(path)]).decode().strip() == "48000,2"
+
+
+async def test_a_stream_that_is_not_there_is_a_lasting_fault(source_folder):
+    source, plan, _ = await planned(SOURCES["plain"][0].make(source_folder))
+    missing = AudioTrack(index=3, duration_samples=48_000)
+    with pytest.raises(PermanentJobError, match="sound"):
+        await encode_audio(source, plan, missing, Collector())

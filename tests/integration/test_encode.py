@@ -1,0 +1,193 @@
+from __future__ import annotations
+
+import asyncio
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from services.shared.errors import UnfitPieceError
+from services.transcoder.command import Input
+from services.transcoder.encode import Encoded, PieceJob, encode_piece
+from services.transcoder.probe import probe
+from services.transcoder.remux import remux
+from tests.harness.children import alive, children
+from tests.harness.media import (
+    Collector,
+    Transcoded,
+    decoded_frames,
+    packets,
+    picture_checksums,
+    planned,
+    transcode,
+    whole,
+)
+from tests.harness.range_server import range_server
+from tests.harness.sources import BIKES, RECIPES, REMUXED, Recipe
+from tests.harness.waiting import eventually
+
+MP4 = Recipe(name="mp4_25")
+
+
+def check_tracks(done: Transcoded, folder: Path) -> None:
+    """Every rendition decodes without complaint and has all frames, each at its place on the grid."""
+    for rendition in done.plan.renditions:
+        path = done.collector.write(rendition.name, folder / f"{rendition.name}.mp4")
+        assert decoded_frames(path) == done.frames
+        times = sorted(packet["pts"] for packet in packets(path))
+        ticks = done.plan.timescale * done.plan.fps.den // done.plan.fps.num
+        assert times == [frame * ticks for frame in range(done.frames)]
+
+
+def check_pictures(done: Transcoded) -> None:
+    """The encoder gets the pictures that it gets in a single run, wherever a piece starts to read."""
+    lowest = done.plan.renditions[0].name
+    joined: dict[int, str] = {}
+    for piece in (task.piece for task in done.tasks if task.piece and lowest in task.piece.renditions):
+        pictures, *others = (
+            picture_checksums(done.source, done.plan, piece, seek_s=seek_s) for seek_s in piece.seeks_s
+        )
+        assert all(other == pictures for other in others)
+        assert not joined.keys() & pictures.keys()
+        joined |= pictures
+    assert joined == picture_checksums(done.source, done.plan, whole(done.plan), seek_s=None)
+    assert sorted(joined) == list(range(done.frames))
+
+
+async def job_for_last_piece(folder: Path, **changes: Any) -> PieceJob:
+    source, plan, tasks = await planned(MP4.make(folder))
+    assert tasks[-1].piece is not None
+    return PieceJob(source=source, plan=plan, piece=tasks[-1].piece.model_copy(update=changes))
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.name)
+async def test_pieces_put_together_are_what_a_single_run_makes(recipe: Recipe, source_folder, tmp_path):
+    done = await transcode(recipe.make(source_folder))
+    check_tracks(done, tmp_path)
+    check_pictures(done)
+
+
+@pytest.mark.parametrize("recipe", REMUXED, ids=lambda recipe: recipe.name)
+async def test_containers_that_seek_badly_are_exact_after_remuxing(recipe: Recipe, source_folder, tmp_path):
+    source = Input(location=str(recipe.make(source_folder)))
+    before = await probe(source)
+    assert not before.seekable
+    await remux(source, tmp_path / "remuxed.mkv", max_bytes=1 << 30)
+    done = await transcode(tmp_path / "remuxed.mkv")
+    assert abs(done.frames - before.video.packets) <= 1
+    check_tracks(done, tmp_path)
+    check_pictures(done)
+
+
+async def test_real_footage_over_http_comes_out_whole(tmp_path):
+    with range_server(BIKES.parent) as address:
+        done = await transcode(f"{address}/{BIKES.name}")
+        check_tracks(done, tmp_path)
+        check_pictures(done)
+    assert done.frames == 250
+
+
+async def test_a_truncated_file_comes_out_as_far_as_it_goes(source_folder, tmp_path):
+    original = Recipe(name="faststart", muxer=("-movflags", "+faststart")).make(source_folder)
+    data = original.read_bytes()
+    for fraction in (0.3, 0.9):
+        path = tmp_path / f"{fraction}.mp4"
+        path.write_bytes(data[: int(len(data) * fraction)])
+        with range_server(tmp_path) as address:
+            done = await transcode(f"{address}/{path.name}")
+        assert 0 < done.frames < 500
+        check_tracks(done, tmp_path)
+
+
+async def test_initialisation_segments_and_codecs_agree_between_pieces(source_folder):
+    source, plan, tasks = await planned(MP4.make(source_folder))
+    results = [
+        await encode_piece(PieceJob(source=source, plan=plan, piece=task.piece), Collector())
+        for task in tasks
+        if task.piece
+    ]
+    for before, after in pairwise(result.tracks["90p"] for result in results):
+        assert (before.init_sha256, before.codec) == (after.init_sha256, after.codec)
+
+
+async def test_a_piece_made_twice_has_the_same_bytes(source_folder):
+    job = await job_for_last_piece(source_folder)
+    first, second = Collector(), Collector()
+    await encode_piece(job, first)
+    await encode_piece(job, second)
+    assert first == second
+
+
+async def test_a_seek_that_lands_too_late_is_noticed_and_the_next_one_taken(source_folder):
+    right = await job_for_last_piece(source_folder)
+    wrong = await job_for_last_piece(source_folder, seeks_s=(16.0, *right.piece.seeks_s))
+    expected, collected = Collector(), Collector()
+    assert await encode_piece(wrong, collected) == await encode_piece(right, expected)
+    assert collected == expected
+
+
+async def test_a_piece_that_never_fits_is_given_up_and_nothing_of_it_passed_on(source_folder):
+    job = await job_for_last_piece(source_folder, seeks_s=(16.0, 17.0))
+    collected = Collector()
+    with pytest.raises(UnfitPieceError):
+        await encode_piece(job, collected)
+    assert not collected.segments
+
+
+async def test_a_piece_with_frames_missing_at_its_end_is_given_up(source_folder):
+    job = await job_for_last_piece(source_folder, end_frame=700, segments=4)
+    collected = Collector()  # which insists that the second attempt hands nothing on again
+    with pytest.raises(UnfitPieceError):
+        await encode_piece(job, collected)
+
+
+async def test_a_piece_whose_decoder_configuration_differs_from_the_others_is_given_up(source_folder):
+    job = await job_for_last_piece(source_folder)
+    other = PieceJob(source=job.source, plan=job.plan, piece=job.piece, init_sha256={"90p": "0" * 64})
+    with pytest.raises(UnfitPieceError):
+        await encode_piece(other, Collector())
+
+
+async def test_the_last_piece_may_be_shorter_than_planned(source_folder):
+    job = await job_for_last_piece(source_folder)
+    longer = job.plan.model_copy(update={"frames": job.plan.frames + 300})
+    encoded = await encode_piece(PieceJob(source=job.source, plan=longer, piece=job.piece), Collector())
+    assert job.piece.first_frame + encoded.frames == job.plan.frames
+
+
+async def test_the_account_of_a_piece_adds_up(source_folder):
+    job = await job_for_last_piece(source_folder)
+    collected = Collector()
+    encoded = await encode_piece(job, collected)
+    result = encoded.tracks["90p"]
+    sizes = [len(data) for data in collected.segments.values()]
+    assert encoded == Encoded(frames=200, tracks={"90p": result})
+    assert result.segments == 2
+    assert result.size_bytes == sum(sizes) + len(collected.inits["90p"])
+    assert result.peak_bitrate == max(sizes) * 8 // 4
+    assert result.codec.startswith("avc1.64")
+
+
+class Blocked(Collector):
+    """A sink that never gets done with its first segment."""
+
+    async def segment(self, track: str, number: int, data: bytes) -> None:
+        await super().segment(track, number, data)
+        await asyncio.Event().wait()
+
+
+async def test_segments_are_handed_on_while_ffmpeg_runs_and_a_slow_sink_holds_it_back(source_folder):
+    big = Recipe(name="big", size="1280x720", rate="50", duration_s=10).make(source_folder)
+    source, plan, _ = await planned(big)
+    piece = whole(plan).model_copy(update={"renditions": (plan.renditions[-1].name,)})
+    sink = Blocked()
+    task = asyncio.create_task(encode_piece(PieceJob(source=source, plan=plan, piece=piece), sink))
+    await eventually(lambda: sink.segments, deadline_s=60, what="first segment")
+    (pid,) = children("ffmpeg")
+    assert alive(pid)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert not alive(pid)
+    assert len(sink.segments) == 1

@@ -1,0 +1,186 @@
+from __future__ import annotations
+
+import asyncio
+import sys
+
+import pytest
+
+from services.shared.errors import TransientJobError
+from services.transcoder import command
+from services.transcoder.command import Input
+from services.transcoder.process import (
+    Chunks,
+    ExitError,
+    Limits,
+    Progress,
+    collect,
+    encoder_identity,
+    lines_of,
+    parse_progress,
+    run,
+    run_ffmpeg,
+)
+from tests.harness.children import alive, children
+from tests.harness.range_server import silent_server
+from tests.harness.sources import Recipe
+from tests.harness.waiting import eventually
+
+LIMITS = Limits(wall_s=60, silence_s=30)
+HANGING_READER = """
+import asyncio, sys
+from services.transcoder.command import Input
+from services.transcoder.probe import probe
+asyncio.run(probe(Input(location=sys.argv[1])))
+"""
+
+
+async def nothing(chunks: Chunks) -> None:
+    async for _ in chunks:
+        pass
+
+
+async def said_by(*arguments: str, limits: Limits = LIMITS) -> str:
+    return (await collect(list(arguments), limits=limits, max_bytes=100_000)).decode().strip()
+
+
+async def stream(*parts: bytes):
+    for part in parts:
+        yield part
+
+
+async def test_what_ffmpeg_writes_arrives_and_progress_is_reported(source_folder):
+    path = Recipe(name="mp4_25").make(source_folder)
+    reports: list[Progress] = []
+    sizes: list[int] = []
+
+    async def consume(chunks: Chunks) -> None:
+        sizes.append(sum([len(chunk) async for chunk in chunks]))
+
+    def build(urls):
+        return ["ffmpeg", "-v", "warning", "-i", str(path), "-f", "rawvideo", urls[0]]
+
+    await run_ffmpeg(build, [consume], limits=LIMITS, on_progress=reports.append)
+    assert sizes == [160 * 90 * 3 // 2 * 500]
+    assert reports[-1].frames == 500
+    assert 19.9 < reports[-1].position_s <= 20
+
+
+async def test_a_process_without_a_sign_of_life_is_stopped():
+    with silent_server() as url:
+        with pytest.raises(TransientJobError, match="no sign of life"):
+            await collect(
+                command.probe_streams(Input(location=url)),
+                limits=Limits(wall_s=60, silence_s=0.5),
+                max_bytes=1000,
+            )
+        assert not children("ffprobe")
+
+
+async def test_a_process_that_runs_too_long_is_stopped():
+    with pytest.raises(TransientJobError, match="longer than"):
+        await run(["yes"], nothing, limits=Limits(wall_s=0.5))
+    assert not children("yes")
+
+
+async def test_cancelling_ends_the_process_even_while_it_ignores_sigterm():
+    deaf = ["sh", "-c", "trap '' TERM; echo ready; while :; do read line </dev/zero; done"]
+    ready = asyncio.Event()
+
+    async def consume(chunks: Chunks) -> None:
+        async for _ in lines_of(chunks):
+            ready.set()
+
+    task = asyncio.create_task(run(deaf, consume, limits=LIMITS))
+    await asyncio.wait_for(ready.wait(), 30)
+    (pid,) = children("sh")
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert not alive(pid)
+
+
+async def test_the_whole_group_is_killed_with_the_process():
+    parent = ["sh", "-c", "tail -f /dev/null & echo $!; wait"]
+    child: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+    async def consume(chunks: Chunks) -> None:
+        async for line in lines_of(chunks):
+            child.set_result(int(line))
+
+    task = asyncio.create_task(run(parent, consume, limits=LIMITS))
+    pid = await asyncio.wait_for(child, 30)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await eventually(lambda: not alive(pid), what="end of the grandchild")
+
+
+async def test_a_failing_consumer_ends_the_process_and_its_error_comes_through():
+    async def fail(chunks: Chunks) -> None:
+        async for _ in chunks:
+            raise LookupError("enough")
+
+    with pytest.raises(LookupError, match="enough"):
+        await run(["yes"], fail, limits=LIMITS)
+    assert not children("yes")
+
+
+async def test_ffmpeg_dies_with_a_worker_that_is_killed():
+    with silent_server() as url:
+        worker = await asyncio.create_subprocess_exec(sys.executable, "-c", HANGING_READER, url)
+        try:
+            (pid,) = await eventually(lambda: children("ffprobe", worker.pid), what="start of ffprobe")
+        finally:
+            worker.kill()
+            await worker.wait()
+        await eventually(lambda: not alive(pid), what="end of ffprobe")
+
+
+async def test_a_failure_carries_the_end_of_what_was_said():
+    noisy = ["sh", "-c", "seq 1 100000 >&2; exit 3"]
+    with pytest.raises(ExitError, match="exit code 3") as caught:
+        await run(noisy, nothing, limits=LIMITS)
+    lines = caught.value.stderr.splitlines()
+    assert lines[-1] == "100000"
+    assert len(lines) == 30
+
+
+async def test_a_crash_is_the_inputs_fault_but_being_killed_is_not():
+    with pytest.raises(ExitError, match="SIGSEGV"):
+        await run(["sh", "-c", "kill -SEGV $$"], nothing, limits=LIMITS)
+    with pytest.raises(TransientJobError, match="SIGKILL"):
+        await run(["sh", "-c", "kill -KILL $$"], nothing, limits=LIMITS)
+
+
+async def test_memory_processor_time_and_files_are_limited_and_the_process_is_nice():
+    limits = Limits(wall_s=60, cpu_s=77, memory_bytes=2 << 30, file_bytes=1 << 20, niceness=7)
+    said = await said_by("sh", "-c", "ulimit -t; ulimit -v; ulimit -f; nice", limits=limits)
+    cpu_s, memory_kib, file_blocks, niceness = said.split()
+    assert (int(cpu_s), int(memory_kib)) == (77, 2 << 20)
+    assert int(file_blocks) in {1 << 10, 1 << 11}  # of 1024 or 512 bytes, as the shell likes
+    assert int(niceness) >= 7
+
+
+async def test_nothing_can_be_written_to_disk_unless_it_was_asked_for(tmp_path):
+    with pytest.raises(ExitError):
+        await run(["sh", "-c", f"echo text > {tmp_path / 'file'}"], nothing, limits=LIMITS)
+
+
+async def test_a_result_larger_than_expected_is_refused():
+    with pytest.raises(ExitError, match="more than 1000 bytes"):
+        await collect(["yes"], limits=LIMITS, max_bytes=1000)
+
+
+async def test_the_encoder_has_a_name_that_stays_the_same():
+    identity = await encoder_identity()
+    assert identity.startswith("ffmpeg version ")
+    assert "libavcodec" in identity
+    assert identity == await encoder_identity()
+
+
+async def test_progress_reports_are_read_whatever_portions_they_come_in():
+    text = b"frame=12\nout_time_us=480000\nprogress=continue\nframe=25\nout_time_us=N/A\nprogress=end\n"
+    expected = [Progress(frames=12, position_s=0.48), Progress(frames=25, position_s=0.0)]
+    assert [report async for report in parse_progress(stream(text))] == expected
+    bytewise = stream(*(bytes([byte]) for byte in text))
+    assert [report async for report in parse_progress(bytewise)] == expected

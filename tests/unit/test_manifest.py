@@ -1,0 +1,202 @@
+from __future__ import annotations
+
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from services.shared.errors import NotFoundError
+from services.shared.manifest import final_files, manifest, manifest_names
+from services.shared.video import (
+    HLS_FILE,
+    MPD_FILE,
+    AudioTrack,
+    Availability,
+    Plan,
+    Rational,
+    Rendition,
+    TrackResult,
+)
+
+DASH = {"d": "urn:mpeg:dash:schema:mpd:2011"}
+
+
+def plan(*, sounds: int = 1) -> Plan:
+    return Plan(
+        generation=2,
+        time_base=Rational(num=1, den=30_000),
+        start_ticks=0,
+        fps=Rational(num=30_000, den=1001),
+        frames=650,
+        segment_frames=120,
+        timescale=30_000,
+        renditions=(
+            Rendition(name="240p", width=426, height=240, bitrate=523_000),
+            Rendition(name="360p", width=640, height=360, bitrate=962_000),
+        ),
+        audio=tuple(
+            AudioTrack(index=n, language=language, duration_samples=1_041_040)
+            for n, language in enumerate(("eng", "deu")[:sounds])
+        ),
+        input_format="mov",
+        encoder="x",
+    )
+
+
+def track(segments: int, codec: str = "avc1.64001e", peak: int = 700_000) -> TrackResult:
+    return TrackResult(
+        segments=segments, size_bytes=1_000_000, peak_bitrate=peak, codec=codec, init_sha256=""
+    )
+
+
+def growing(**video_segments: int) -> Availability:
+    return Availability(
+        video_segments=video_segments,
+        audio_segments={"a0": 2},
+        tracks={name: track(count) for name, count in video_segments.items()},
+    )
+
+
+COMPLETE = Availability(
+    video_segments={"240p": 6, "360p": 6},
+    audio_segments={"a0": 6, "a1": 6},
+    complete=True,
+    frames=647,
+    tracks={
+        "240p": track(6, peak=300_000),
+        "360p": track(6),
+        "a0": track(6, codec="mp4a.40.2", peak=131_000),
+        "a1": track(6, codec="mp4a.40.2", peak=129_000),
+    },
+)
+
+
+def mpd(plan: Plan, available: Availability, *, published_at_ms: int = 0) -> ET.Element:
+    text = manifest(MPD_FILE, plan, available, published_at_ms=published_at_ms)
+    return ET.fromstring(text)  # noqa: S314 - our own
+
+
+def only(root: ET.Element, path: str) -> ET.Element:
+    found = root.find(path, DASH)
+    assert found is not None
+    return found
+
+
+def hls(name: str, plan: Plan, available: Availability) -> list[str]:
+    return manifest(name, plan, available).decode().splitlines()
+
+
+def timeline(root: ET.Element, name: str) -> list[dict[str, str]]:
+    return [s.attrib for s in root.iterfind(f".//d:Representation[@id='{name}']//d:S", DASH)]
+
+
+def test_a_complete_video_has_a_static_mpd_of_its_real_length():
+    root = mpd(plan(), COMPLETE)
+    assert root.get("type") == "static"
+    assert root.get("mediaPresentationDuration") == "PT21.588233S"
+    assert "minimumUpdatePeriod" not in root.attrib
+    assert timeline(root, "240p") == [{"t": "0", "d": "120120", "r": "4"}, {"d": "47047"}]
+
+
+def test_representations_say_all_that_players_choose_by():
+    root = mpd(plan(), COMPLETE)
+    video = only(root, ".//d:Representation[@id='360p']")
+    assert video.attrib == {
+        "id": "360p",
+        "codecs": "avc1.64001e",
+        "bandwidth": "700000",
+        "width": "640",
+        "height": "360",
+        "frameRate": "30000/1001",
+        "sar": "1:1",
+    }
+    template = only(video, "d:SegmentTemplate")
+    assert template.get("media") == "360p-g2-$Number%05d$.m4s"
+    assert template.get("initialization") == "360p-g2-init.mp4"
+    assert template.get("startNumber") == "0"
+
+
+def test_sound_is_shifted_by_the_encoders_delay():
+    root = mpd(plan(), COMPLETE)
+    first, middle, last = timeline(root, "a0")
+    assert first == {"t": "0", "d": str(188 * 1024 - 1024)}
+    assert middle == {"d": str(188 * 1024), "r": "3"}
+    assert int(first["d"]) + 4 * int(middle["d"]) + int(last["d"]) == 1_041_040
+
+
+def test_each_sound_track_is_a_set_of_its_own_with_its_language():
+    sets = mpd(plan(sounds=2), COMPLETE).findall(".//d:AdaptationSet[@contentType='audio']", DASH)
+    assert [group.get("lang") for group in sets] == ["eng", "deu"]
+    assert [only(group, "d:Role").get("value") for group in sets] == ["main", "alternate"]
+
+
+def test_a_growing_video_has_a_dynamic_mpd_with_what_is_there():
+    root = mpd(plan(), growing(**{"240p": 3}), published_at_ms=1_700_000_000_000)
+    assert root.get("type") == "dynamic"
+    assert root.get("minimumUpdatePeriod") == "PT1S"
+    assert root.get("publishTime") == "2023-11-14T22:13:20.000000Z"
+    assert root.get("mediaPresentationDuration") == "PT21.688333S"
+    assert timeline(root, "240p") == [{"t": "0", "d": "120120", "r": "2"}]
+    assert root.find(".//d:Representation[@id='360p']", DASH) is None
+
+
+def test_announced_bitrates_hold_until_the_real_ones_are_known():
+    root = mpd(plan(), growing(**{"240p": 3}))
+    assert only(root, ".//d:Representation[@id='240p']").get("bandwidth") == "523000"
+
+
+def test_a_silent_video_has_no_sound_anywhere():
+    silent = COMPLETE.model_copy(update={"audio_segments": {}})
+    assert mpd(plan(sounds=0), silent).find(".//d:AdaptationSet[@contentType='audio']", DASH) is None
+    master = "\n".join(hls(HLS_FILE, plan(sounds=0), silent))
+    assert "AUDIO" not in master
+    assert 'CODECS="avc1.64001e",' in master
+
+
+def test_the_master_playlist_lists_the_renditions_and_the_sound():
+    head, sound, low, low_file, high, high_file = hls(HLS_FILE, plan(), COMPLETE)[2:]
+    assert head == "#EXT-X-INDEPENDENT-SEGMENTS"
+    assert sound == (
+        '#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="audio",NAME="1 (eng)",LANGUAGE="eng",DEFAULT=YES,'
+        'AUTOSELECT=YES,CHANNELS="2",URI="a0.m3u8"'
+    )
+    assert low == (
+        '#EXT-X-STREAM-INF:BANDWIDTH=431000,AVERAGE-BANDWIDTH=741144,CODECS="avc1.64001e,mp4a.40.2",'
+        'RESOLUTION=426x240,FRAME-RATE=29.970,AUDIO="audio"'
+    )
+    assert "BANDWIDTH=831000," in high
+    assert "RESOLUTION=640x360," in high
+    assert (low_file, high_file) == ("240p.m3u8", "360p.m3u8")
+
+
+def test_a_complete_playlist_is_vod_and_ends():
+    lines = hls("360p.m3u8", plan(), COMPLETE)
+    assert lines[3:10] == [
+        "#EXT-X-TARGETDURATION:4",
+        "#EXT-X-MEDIA-SEQUENCE:0",
+        "#EXT-X-PLAYLIST-TYPE:VOD",
+        '#EXT-X-MAP:URI="360p-g2-init.mp4"',
+        "#EXTINF:4.004000,",
+        "360p-g2-00000.m4s",
+        "#EXTINF:4.004000,",
+    ]
+    assert lines[-3:] == ["#EXTINF:1.568233,", "360p-g2-00005.m4s", "#EXT-X-ENDLIST"]
+
+
+def test_a_growing_playlist_is_an_event_that_players_begin_at_its_start():
+    lines = hls("240p.m3u8", plan(), growing(**{"240p": 2}))
+    assert "#EXT-X-PLAYLIST-TYPE:EVENT" in lines
+    assert "#EXT-X-START:TIME-OFFSET=0,PRECISE=YES" in lines
+    assert "#EXT-X-ENDLIST" not in lines
+    assert lines[-1] == "240p-g2-00001.m4s"
+
+
+@pytest.mark.parametrize("name", ["360p.m3u8", "a1.m3u8", "passwd"])
+def test_a_playlist_of_which_there_is_nothing_yet_does_not_exist(name):
+    with pytest.raises(NotFoundError):
+        manifest(name, plan(sounds=2), growing(**{"240p": 1}))
+
+
+def test_all_final_files_are_made_at_once():
+    files = final_files(plan(sounds=2), COMPLETE)
+    assert set(files) == set(manifest_names(plan(sounds=2)))
+    assert set(files) == {"manifest.mpd", "master.m3u8", "240p.m3u8", "360p.m3u8", "a0.m3u8", "a1.m3u8"}

@@ -1,0 +1,169 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from services.shared.video import Piece, Plan, Rational, Task, TaskKind
+from services.transcoder.source import AudioFacts, KeyFrame, SourceInfo, VideoFacts
+from services.transcoder.timeline import frame_rate, make_plan, make_tasks, seeks
+
+MILLISECONDS = Rational(num=1, den=1000)
+
+
+def facts(**changes: Any) -> VideoFacts:
+    """A minute of 25 frames per second in Matroska, a key frame every 2 s with B-frames behind it."""
+    values: dict[str, Any] = {
+        "codec": "h264",
+        "width": 1280,
+        "height": 720,
+        "time_base": MILLISECONDS,
+        "start": 0,
+        "end": 60_000,
+        "packets": 1500,
+        "typical_gap": 40,
+        "key_frames": tuple(KeyFrame(pts=pts, dts=pts - 80) for pts in range(0, 60_000, 2000)),
+    }
+    return VideoFacts(**{**values, **changes})
+
+
+def source(video: VideoFacts, *, sounds: int = 0) -> SourceInfo:
+    audio = tuple(AudioFacts(index=n, codec="aac", channels=2, language="eng") for n in range(sounds))
+    return SourceInfo(format_name="matroska,webm", video=video, audio=audio)
+
+
+def plan_and_tasks(
+    video: VideoFacts, *, workers: int = 2, sounds: int = 0, whole: bool = False
+) -> tuple[Plan, tuple[Task, ...]]:
+    plan = make_plan(source(video, sounds=sounds), generation=3, encoder="x")
+    return plan, make_tasks(plan, video, workers=workers, whole=whole)
+
+
+def piece_of(task: Task) -> Piece:
+    assert task.piece is not None
+    return task.piece
+
+
+def bounds(tasks: tuple[Task, ...]) -> list[tuple[int, int | None]]:
+    """First frame and end of the pieces, those of the first one once."""
+    return list(dict.fromkeys((t.piece.first_frame, t.piece.end_frame) for t in tasks if t.piece))
+
+
+@pytest.mark.parametrize(
+    ("packets", "seconds", "gap_ms", "expected"),
+    [
+        (1500, 60, 40, (25, 1)),
+        (1798, 60, 33, (30000, 1001)),
+        (1800, 60, 33, (30, 1)),
+        (1438, 60, 42, (24000, 1001)),
+        (3600, 60, 17, (60, 1)),
+        (7200, 60, 8, (60, 1)),
+        (14400, 60, 4, (60, 1)),
+        (600, 60, 100, (10, 1)),
+        (120, 60, 500, (5, 1)),
+        (1650, 60, 33, (30, 1)),  # a phone that drops frames
+        (400, 60, 17, (60000, 1001)),  # a screen recording that mostly stands still
+        (840, 60, 71, (15, 1)),  # 14 frames per second: the next standard rate
+    ],
+)
+def test_the_grids_rate_is_the_sources_or_the_next_standard_one(packets, seconds, gap_ms, expected):
+    rate = frame_rate(facts(packets=packets, end=seconds * 1000, typical_gap=gap_ms))
+    assert (rate.num, rate.den) == expected
+
+
+def test_the_plan_lays_the_video_on_a_grid_of_four_second_segments():
+    plan, _ = plan_and_tasks(facts(), sounds=1)
+    assert (plan.frames, plan.segment_frames, plan.segments) == (1500, 100, 15)
+    assert plan.timescale == 12_800
+    assert plan.audio[0].duration_samples == 60 * 48_000
+    assert plan.input_format == "matroska,webm"
+    assert plan.generation == 3
+
+
+def test_a_video_that_does_not_start_at_zero_begins_at_its_first_picture():
+    shifted = tuple(KeyFrame(pts=pts, dts=pts - 80) for pts in range(7323, 67_323, 2000))
+    plan, _ = plan_and_tasks(facts(start=7323, end=67_323, key_frames=shifted))
+    assert (plan.start_ticks, plan.frames) == (7323, 1500)
+
+
+def test_ntsc_frames_are_whole_ticks():
+    plan, _ = plan_and_tasks(facts(packets=1798))
+    assert (plan.timescale, plan.segment_frames) == (30_000, 120)
+
+
+def test_the_first_segment_is_a_piece_of_its_own_and_the_lowest_rendition_of_it_goes_first():
+    plan, tasks = plan_and_tasks(facts(), sounds=2)
+    assert [(task.kind, task.urgent) for task in tasks[:6]] == [
+        (TaskKind.VIDEO, True),
+        (TaskKind.AUDIO, True),
+        (TaskKind.AUDIO, True),
+        (TaskKind.VIDEO, True),
+        (TaskKind.PICTURES, True),
+        (TaskKind.VIDEO, False),
+    ]
+    lowest, others, bulk = (piece_of(tasks[n]) for n in (0, 3, 5))
+    assert lowest.renditions == ("240p",)
+    assert others.renditions == ("360p", "480p", "720p")
+    assert lowest.end_frame == others.end_frame == bulk.first_frame == plan.segment_frames
+    assert bulk.renditions == ("240p", "360p", "480p", "720p")
+
+
+def test_task_names_are_unique_and_sort_in_playing_order():
+    _, tasks = plan_and_tasks(facts(), sounds=1)
+    names = [task.name for task in tasks]
+    assert names == sorted(set(names))
+
+
+def test_pieces_get_longer_when_there_are_few_workers_for_a_long_video():
+    hour = facts(
+        end=3_600_000,
+        packets=90_000,
+        key_frames=tuple(KeyFrame(pts=pts, dts=pts) for pts in range(0, 3_600_000, 2000)),
+    )
+    _, few = plan_and_tasks(hour, workers=2)
+    _, many = plan_and_tasks(hour, workers=100)
+    assert piece_of(few[-2]).segments == 4
+    assert piece_of(many[-2]).segments == 2
+
+
+def test_a_remainder_of_less_than_a_segment_is_not_a_piece_of_its_own():
+    _, tasks = plan_and_tasks(facts(end=21_000, packets=525))
+    assert bounds(tasks) == [(0, 100), (100, 300), (300, None)]
+    assert piece_of(tasks[-1]).segments == 3
+
+
+def test_a_video_shorter_than_two_segments_is_one_piece_split_by_rendition():
+    _, tasks = plan_and_tasks(facts(end=6000, packets=150))
+    assert bounds(tasks) == [(0, None)]
+    assert [task.piece.renditions[0] for task in tasks if task.piece] == ["240p", "360p"]
+
+
+def test_no_cut_is_made_where_the_decoder_would_have_to_run_up_for_longer_than_a_piece():
+    far_apart = (KeyFrame(pts=0, dts=0), KeyFrame(pts=25_000, dts=25_000), KeyFrame(pts=50_000, dts=50_000))
+    _, tasks = plan_and_tasks(facts(key_frames=far_apart))
+    assert bounds(tasks) == [(0, 100), (100, 700), (700, 1300), (1300, None)]
+
+
+def test_a_video_with_a_single_key_frame_is_two_pieces_that_read_from_the_beginning():
+    _, tasks = plan_and_tasks(facts(key_frames=(KeyFrame(pts=0, dts=0),)))
+    assert bounds(tasks) == [(0, 100), (100, None)]
+    assert {task.piece.seeks_s for task in tasks if task.piece} == {(None,)}
+
+
+def test_a_source_that_cannot_be_cut_is_a_single_piece():
+    _, tasks = plan_and_tasks(facts(), whole=True)
+    assert bounds(tasks) == [(0, None)]
+
+
+def test_seeking_lands_between_the_key_frame_and_the_decoding_time_of_the_next():
+    video = facts()
+    fps = Rational(num=25, den=1)
+    # The key frame at 4.0 s: 0.14 s behind it. Two key frames earlier is the beginning.
+    assert seeks(video, fps, 100) == (4.14, None)
+    assert seeks(video, fps, 149) == (4.14, None)
+    assert seeks(video, fps, 300) == (12.14, 8.14)
+
+
+def test_where_key_frames_are_close_the_seek_point_is_half_way_to_the_next():
+    every = tuple(KeyFrame(pts=pts, dts=pts) for pts in range(0, 60_000, 40))
+    assert seeks(facts(key_frames=every), Rational(num=25, den=1), 100) == (4.02, 3.94)

@@ -33,6 +33,8 @@ log = logging.getLogger(__name__)
 
 CHUNK_BYTES: Final = 256 * 1024
 """Of a file, in one message of a stream: measured to be the fastest with grpc.aio."""
+MAX_FILE_BYTES: Final = 32 << 20
+"""Longest file of the ring. What is longer is stored in parts: no process ever holds a whole source."""
 MAX_MESSAGE_BYTES: Final = 4 << 20
 """Longest message accepted: 1000 file facts, or a chunk, fit many times."""
 EPOCH_METADATA: Final = "tritontube-epoch"
@@ -40,6 +42,8 @@ CONNECT_TIMEOUT_S: Final = 2.0
 
 _KEEPALIVE_MS: Final = 20_000
 _OWN_SERVICES: Final = "/tritontube."
+_NO_CONNECTION: Final = ("failed to connect", "errors resolving", "DNS resolution failed")
+"""How gRPC's own explanations begin; the rest is of no use to people."""
 _UNEXPECTED: Final = "The server failed in an unexpected way; its log says how."
 
 Options = tuple[tuple[str, int], ...]
@@ -119,6 +123,8 @@ def error_of(failure: grpc.aio.AioRpcError, *, peer: str) -> TritonTubeError:
         return StaleRingError(details, epoch=epoch)
     if code is StatusCode.DEADLINE_EXCEEDED:
         return UnavailableError(f"{peer} did not answer in time.")
+    if code is StatusCode.UNAVAILABLE and details.startswith(_NO_CONNECTION):
+        return UnavailableError(f"{peer} cannot be reached.")
     kind = _ERRORS.get(code, UnavailableError)
     return kind(details if issubclass(kind, RequestError) else f"{peer}: {details}")
 

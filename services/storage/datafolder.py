@@ -13,7 +13,7 @@ from typing import Final
 from services.storage.disk import OBJECTS, Disk
 from services.storage.fence import Fence
 from services.storage.guard import DiskGuard
-from services.storage.identity import Identity, claimed, load_identity, sync_folder
+from services.storage.identity import Identity, claimed, sync_folder
 from services.storage.index import Index
 from services.storage.space import Space
 from services.storage.store import Store
@@ -46,7 +46,7 @@ def opened(root: Path, *, reserve_fraction: float, capacity_bytes: int | None) -
         ConflictError: another process has it, or its identity is damaged.
     """
     with claimed(root):
-        identity, guard = load_identity(root), DiskGuard()
+        identity, guard = Identity(root), DiskGuard()
         mark = root / _RUNNING
         unclean = mark.exists() or ((root / OBJECTS).exists() and not (root / _INDEX).exists())
         mark.touch()

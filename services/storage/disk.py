@@ -62,13 +62,15 @@ class Disk:
         for left_over in self._incoming.iterdir():
             left_over.unlink()
 
-    def stage(self) -> Stage:
-        """Begin an incoming object.
+    def stage(self, size_bytes: int = 0) -> Stage:
+        """Begin an incoming object of `size_bytes`, if that is known.
 
         Raises:
+            OutOfSpaceError: it would not fit.
             UnavailableError: the disk takes no writes.
         """
         self._guard.check_writable()
+        self._space.check(size_bytes)
         return Stage(self._incoming / secrets.token_hex(8), space=self._space, guard=self._guard)
 
     def publish(self, stage: Stage, key: str) -> bool:

@@ -9,22 +9,45 @@ flight or can follow, and once `bury` returns, none of that video.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from enum import Enum
+from typing import Final
 
 from services.shared.errors import ConflictError, StaleRingError, UnavailableError
 
 
+class Obstacle(Enum):
+    """What can stand in the way of all writes."""
+
+    LEASE = "lease"
+    PLACE = "place"
+    TOMBSTONES = "tombstones"
+    STOPPING = "stopping"
+
+
+_AT_START: Final = {
+    Obstacle.LEASE: "The node is not registered in etcd yet.",
+    Obstacle.PLACE: "The node has not read the ring yet.",
+    Obstacle.TOMBSTONES: "The node does not know yet which videos have been deleted.",
+}
+
+
 class Fence:
-    """Closed until the ring has been read. Any thread may use it."""
+    """Closed until every obstacle of the start is cleared. Any thread may use it."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._commits = 0
         self._turns = 0
         self._buried: set[str] = set()
+        self._obstacles = dict(_AT_START)
         self.epoch = 0
-        self.closed_reason = "The node has not read the ring yet."
+
+    @property
+    def closed_reason(self) -> str:
+        """Why no write passes now; empty while they do."""
+        return next(iter(self._obstacles.copy().values()), "")
 
     @contextmanager
     def commit(self, *, epoch: int, video_id: str = "") -> Iterator[None]:
@@ -51,8 +74,8 @@ class Fence:
 
         Raises: as `commit` does.
         """
-        if self.closed_reason:
-            raise UnavailableError(self.closed_reason)
+        if reason := self.closed_reason:
+            raise UnavailableError(reason)
         if epoch < self.epoch:
             raise StaleRingError(f"The ring is at epoch {self.epoch}, not {epoch}.", epoch=self.epoch)
         if epoch > self.epoch:
@@ -66,18 +89,18 @@ class Fence:
             with self._alone():
                 self.epoch = max(self.epoch, epoch)
 
-    def open(self) -> None:
-        """Let commits pass: the ring was read, and the node's lease is held."""
-        self.closed_reason = ""
-
-    def close(self, reason: str) -> None:
+    def block(self, obstacle: Obstacle, reason: str) -> None:
         """Let no commit begin, for a reason that callers are told."""
-        self.closed_reason = reason
+        self._obstacles[obstacle] = reason
 
-    def bury(self, video_id: str) -> None:
-        """Refuse a deleted video's files from now on."""
+    def clear(self, obstacle: Obstacle) -> None:
+        """Take an obstacle away: commits pass once none is left."""
+        self._obstacles.pop(obstacle, None)
+
+    def bury(self, video_ids: Iterable[str]) -> None:
+        """Refuse the files of deleted videos from now on."""
         with self._alone():
-            self._buried.add(video_id)
+            self._buried.update(video_ids)
 
     def forget(self, video_id: str) -> None:
         """The video's deletion is over everywhere."""

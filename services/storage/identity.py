@@ -23,13 +23,65 @@ _FILE: Final = "node.json"
 _LOCK: Final = "lock"
 
 
-class Identity(Record):
-    """The content of `node.json`."""
-
+class _Content(Record):
     node_id: str
     disk_id: str
     cluster_id: str = ""
-    """Empty until the node has seen a cluster's ring."""
+
+
+class Identity:
+    """The ids in a data folder's `node.json`; an empty folder gets new ones.
+
+    Raises:
+        ConflictError: the file can't be understood. It is never replaced: the ring knows this disk by it.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._path = root / _FILE
+        if self._path.exists():
+            self._content = _read(self._path)
+        else:
+            self._save(_Content(node_id=f"node-{secrets.token_hex(4)}", disk_id=secrets.token_hex(16)))
+
+    @property
+    def node_id(self) -> str:
+        """The node's name in the ring."""
+        return self._content.node_id
+
+    @property
+    def disk_id(self) -> str:
+        """Tells this disk from one that replaced it."""
+        return self._content.disk_id
+
+    @property
+    def cluster_id(self) -> str:
+        """The cluster that the disk belongs to; empty until it got a place in one."""
+        return self._content.cluster_id
+
+    def join(self, cluster_id: str) -> None:
+        """Bind the disk to a cluster, for good. Blocks.
+
+        Raises:
+            ConflictError: it belongs to another one.
+        """
+        if self.cluster_id not in {"", cluster_id}:
+            raise ConflictError(
+                f"The node's disk belongs to cluster {self.cluster_id}, but etcd holds cluster {cluster_id}. "
+                "Check the etcd endpoints, or start the node on an empty disk."
+            )
+        if not self.cluster_id:
+            self._save(self._content.model_copy(update={"cluster_id": cluster_id}))
+
+    def _save(self, content: _Content) -> None:
+        """Write the file, whole or not at all, and durable."""
+        draft = self._path.with_suffix(".new")
+        with draft.open("wb") as file:
+            file.write(content.encode())
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(self._path)
+        sync_folder(self._path.parent)
+        self._content = content
 
 
 @contextmanager
@@ -57,60 +109,6 @@ def claimed(root: Path) -> Iterator[None]:
         yield
 
 
-def load_identity(root: Path) -> Identity:
-    """Read who the disk in `root` is; an empty disk gets new ids.
-
-    Raises:
-        ConflictError: the file cannot be understood. It is never replaced: the ring knows this disk by it.
-    """
-    path = root / _FILE
-    if not path.exists():
-        return save_identity(
-            root, Identity(node_id=f"node-{secrets.token_hex(4)}", disk_id=secrets.token_hex(16))
-        )
-    try:
-        return Identity.model_validate_json(path.read_bytes())
-    except ValidationError as error:
-        raise ConflictError(
-            f"{path} is damaged: restore it from a backup, or start on an empty disk."
-        ) from error
-
-
-def save_identity(root: Path, identity: Identity) -> Identity:
-    """Write `node.json`, whole or not at all, and durable."""
-    draft = root / f"{_FILE}.new"
-    with draft.open("wb") as file:
-        file.write(identity.encode())
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(root / _FILE)
-    sync_folder(root)
-    return identity
-
-
-def join_cluster(root: Path, identity: Identity, cluster_id: str) -> Identity:
-    """Bind the disk to a cluster, for good.
-
-    Raises:
-        ConflictError: it belongs to another one.
-    """
-    if identity.cluster_id == cluster_id:
-        return identity
-    if identity.cluster_id:
-        raise ConflictError(
-            f"The disk in {root} belongs to cluster {identity.cluster_id}, but these etcd servers hold "
-            f"cluster {cluster_id}. Check the etcd endpoints, or start on an empty disk."
-        )
-    return save_identity(root, identity.model_copy(update={"cluster_id": cluster_id}))
-
-
-def _make_durable(folder: Path) -> None:
-    if not folder.exists():
-        _make_durable(folder.parent)
-        folder.mkdir(exist_ok=True)
-        sync_folder(folder.parent)
-
-
 def sync_folder(path: Path) -> None:
     """Make a folder's entries durable.
 
@@ -122,3 +120,17 @@ def sync_folder(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _read(path: Path) -> _Content:
+    try:
+        return _Content.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        raise ConflictError(f"{path} is damaged: restore it, or start on an empty disk.") from error
+
+
+def _make_durable(folder: Path) -> None:
+    if not folder.exists():
+        _make_durable(folder.parent)
+        folder.mkdir(exist_ok=True)
+        sync_folder(folder.parent)

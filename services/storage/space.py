@@ -47,6 +47,15 @@ class Space:
             free = min(free, int(self._limit_bytes * (1 - self._reserve_fraction)) - used)
         return max(0, free)
 
+    def check(self, size_bytes: int) -> None:
+        """Refuse what would not fit, without counting it.
+
+        Raises:
+            OutOfSpaceError: it would cut into the reserve.
+        """
+        if size_bytes > self.free_bytes():
+            raise OutOfSpaceError("The disk is full up to its reserve.")
+
     def take(self, size_bytes: int) -> None:
         """Count incoming bytes, before they are written.
 
@@ -54,8 +63,7 @@ class Space:
             OutOfSpaceError: they would cut into the reserve.
         """
         with self._lock:
-            if size_bytes > self.free_bytes():
-                raise OutOfSpaceError("The disk is full up to its reserve.")
+            self.check(size_bytes)
             self._incoming_bytes += size_bytes
 
     def settle(self, size_bytes: int) -> None:

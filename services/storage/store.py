@@ -54,13 +54,14 @@ class Store:
         self.index = index
         self.complete = complete
 
-    def stage(self) -> Stage:
-        """Begin an incoming object.
+    def stage(self, size_bytes: int = 0) -> Stage:
+        """Begin an incoming object of `size_bytes`, if that is known.
 
         Raises:
+            OutOfSpaceError: it would not fit.
             UnavailableError: this node takes no writes.
         """
-        return self._disk.stage()
+        return self._disk.stage(size_bytes)
 
     def publish(self, stage: Stage, *, key: str, epoch: int) -> Published:
         """Make a staged object durable under its key, and visible.

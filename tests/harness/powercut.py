@@ -1,8 +1,8 @@
 """A disk that loses what was not synced, and a process that dies between two system calls.
 
-`Disaster` wraps the calls of `os` that change files while it is active. It can stop the process at the n-th of
-them (everything after fails as well, as nothing runs any more), and afterwards take back changes that no fsync
-had made durable, in any combination: directory entries undone, file contents cut.
+`Disaster` wraps the calls of `os` that change files while it is active. It can stop the process at the n-th
+of them (everything after fails as well, as nothing runs any more), and afterwards take back changes that no
+fsync had made durable, in any combination: directory entries undone, file contents cut.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from services.shared.errors import ConflictError, NotFoundError
 from services.shared.ring.placement import partition_of
 from services.storage.datafolder import DataFolder, opened
-from services.storage.identity import Identity
+from services.storage.fence import Obstacle
 from services.storage.objectfile import BLOCK_BYTES
 from services.storage.store import Store
 from tests.harness.powercut import Disaster, Killed
@@ -52,7 +52,7 @@ class StoreLife(RuleBasedStateMachine):
         mount.mkdir()
         self.root = mount / "data"
         self.disaster = Disaster(mount)
-        self.identity: Identity | None = None
+        self.ids: tuple[str, str] | None = None
         self.held: dict[str, bytes] = {}
         self.doubtful: dict[str, set[bytes | None]] = {}
 
@@ -63,10 +63,12 @@ class StoreLife(RuleBasedStateMachine):
         self.folder: DataFolder = self.process.enter_context(
             opened(self.root, reserve_fraction=0, capacity_bytes=None)
         )
-        self.identity = self.identity or self.folder.identity
-        assert self.folder.identity == self.identity
+        ids = (self.folder.identity.node_id, self.folder.identity.disk_id)
+        self.ids = self.ids or ids
+        assert ids == self.ids
         self.store.fence.adopt(EPOCH)
-        self.store.fence.open()
+        for obstacle in Obstacle:
+            self.store.fence.clear(obstacle)
 
     @property
     def store(self) -> Store:

@@ -84,6 +84,11 @@ def tombstone(video_id: str) -> str:
     return f"{TOMBSTONES}{video_id}"
 
 
+def purged(video_id: str, node_id: str) -> str:
+    """Key by which a storage node says that it holds nothing of a deleted video any more."""
+    return f"purged/{video_id}/{node_id}"
+
+
 def everything_of(video_id: str) -> tuple[str, ...]:
     """Prefixes that hold a video's plans, tasks and claims, of all generations."""
     return f"plans/{video_id}/", f"tasks/{video_id}/", f"claims/{video_id}/"

@@ -170,7 +170,7 @@ class GetRequest(_message.Message):
     key: _builtins.str
     offset_bytes: _builtins.int
     length_bytes: _builtins.int
-    """0: to the end. A range that ends past the file is cut; an offset past it is OUT_OF_RANGE."""
+    """0: to the end. A range that ends past the file is cut; an offset past it is INVALID_ARGUMENT."""
     def __init__(
         self,
         *,

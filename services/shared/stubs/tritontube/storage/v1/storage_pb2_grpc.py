@@ -88,7 +88,8 @@ class StorageServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Get(self, request, context):
-        """Streams a range of a verified file: one info message, then data. NOT_FOUND only says that this node has no copy.
+        """Streams a range of a verified file: one info message, then data. NOT_FOUND only says that this node has no copy;
+        DATA_LOSS ends a stream whose next bytes turned out to be damaged: go on from another copy.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -102,7 +103,8 @@ class StorageServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def List(self, request, context):
-        """Streams what this node holds, in key order, of one video, one partition, or everything.
+        """Streams what this node holds of one video or one partition, in key order, or of everything, by partition and key.
+        UNAVAILABLE while the node is still reading its disk after an unclean stop: a list is never short.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

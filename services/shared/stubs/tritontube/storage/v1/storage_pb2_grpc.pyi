@@ -43,11 +43,15 @@ class StorageServiceStub:
     The same key with the same content again is a success; with other content it is ALREADY_EXISTS.
     """
     Get: _grpc.UnaryStreamMultiCallable[_storage_pb2.GetRequest, _storage_pb2.GetResponse]
-    """Streams a range of a verified file: one info message, then data. NOT_FOUND only says that this node has no copy."""
+    """Streams a range of a verified file: one info message, then data. NOT_FOUND only says that this node has no copy;
+    DATA_LOSS ends a stream whose next bytes turned out to be damaged: go on from another copy.
+    """
     Has: _grpc.UnaryUnaryMultiCallable[_storage_pb2.HasRequest, _storage_pb2.HasResponse]
     """Tells which of the keys this node holds durably."""
     List: _grpc.UnaryStreamMultiCallable[_storage_pb2.ListRequest, _storage_pb2.ListResponse]
-    """Streams what this node holds, in key order, of one video, one partition, or everything."""
+    """Streams what this node holds of one video or one partition, in key order, or of everything, by partition and key.
+    UNAVAILABLE while the node is still reading its disk after an unclean stop: a list is never short.
+    """
     Delete: _grpc.UnaryUnaryMultiCallable[_storage_pb2.DeleteRequest, _storage_pb2.DeleteResponse]
     """Removes this node's copy of a file."""
     Describe: _grpc.UnaryUnaryMultiCallable[_storage_pb2.DescribeRequest, _storage_pb2.DescribeResponse]
@@ -68,11 +72,15 @@ class StorageServiceAsyncStub(StorageServiceStub):
     The same key with the same content again is a success; with other content it is ALREADY_EXISTS.
     """
     Get: _aio.UnaryStreamMultiCallable[_storage_pb2.GetRequest, _storage_pb2.GetResponse]  # type: ignore[assignment]
-    """Streams a range of a verified file: one info message, then data. NOT_FOUND only says that this node has no copy."""
+    """Streams a range of a verified file: one info message, then data. NOT_FOUND only says that this node has no copy;
+    DATA_LOSS ends a stream whose next bytes turned out to be damaged: go on from another copy.
+    """
     Has: _aio.UnaryUnaryMultiCallable[_storage_pb2.HasRequest, _storage_pb2.HasResponse]  # type: ignore[assignment]
     """Tells which of the keys this node holds durably."""
     List: _aio.UnaryStreamMultiCallable[_storage_pb2.ListRequest, _storage_pb2.ListResponse]  # type: ignore[assignment]
-    """Streams what this node holds, in key order, of one video, one partition, or everything."""
+    """Streams what this node holds of one video or one partition, in key order, or of everything, by partition and key.
+    UNAVAILABLE while the node is still reading its disk after an unclean stop: a list is never short.
+    """
     Delete: _aio.UnaryUnaryMultiCallable[_storage_pb2.DeleteRequest, _storage_pb2.DeleteResponse]  # type: ignore[assignment]
     """Removes this node's copy of a file."""
     Describe: _aio.UnaryUnaryMultiCallable[_storage_pb2.DescribeRequest, _storage_pb2.DescribeResponse]  # type: ignore[assignment]
@@ -102,7 +110,9 @@ class StorageServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _storage_pb2.GetRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_storage_pb2.GetResponse], _abc.AsyncIterator[_storage_pb2.GetResponse]]:
-        """Streams a range of a verified file: one info message, then data. NOT_FOUND only says that this node has no copy."""
+        """Streams a range of a verified file: one info message, then data. NOT_FOUND only says that this node has no copy;
+        DATA_LOSS ends a stream whose next bytes turned out to be damaged: go on from another copy.
+        """
 
     @_abc_1.abstractmethod
     def Has(
@@ -118,7 +128,9 @@ class StorageServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _storage_pb2.ListRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_storage_pb2.ListResponse], _abc.AsyncIterator[_storage_pb2.ListResponse]]:
-        """Streams what this node holds, in key order, of one video, one partition, or everything."""
+        """Streams what this node holds of one video or one partition, in key order, or of everything, by partition and key.
+        UNAVAILABLE while the node is still reading its disk after an unclean stop: a list is never short.
+        """
 
     @_abc_1.abstractmethod
     def Delete(

@@ -1,0 +1,129 @@
+"""A storage node as a process: `python -m services.storage`. Its composition root."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import sys
+import time
+from collections.abc import Sequence
+from typing import Final
+
+from services.shared import lifecycle, telemetry
+from services.shared.errors import InvalidRequestError, TritonTubeError
+from services.shared.etcd import EtcdClient
+from services.shared.ring.state import NodeLive
+from services.shared.rpc_server import Service, serving
+from services.shared.settings import StorageSettings, load
+from services.shared.stubs.tritontube.storage.v1 import storage_pb2, storage_pb2_grpc
+from services.shared.topology import Topology
+from services.storage.datafolder import DataFolder, opened
+from services.storage.fence import Obstacle
+from services.storage.membership import Membership
+from services.storage.rescan import rescan
+from services.storage.servicer import StorageServicer
+from services.storage.threads import Threads
+from services.storage.tombstones import Tombstones
+
+log = logging.getLogger("services.storage")
+
+_DISK_THREADS: Final = 16
+_SERVICE: Final = storage_pb2.DESCRIPTOR.services_by_name["StorageService"].full_name
+_EVERYWHERE: Final = frozenset({"0.0.0.0", "[::]"})  # noqa: S104 - recognised here, not bound
+
+
+async def serve(settings: StorageSettings, stop: asyncio.Event) -> None:
+    """Be a storage node until `stop` is set.
+
+    Raises:
+        TritonTubeError: it cannot start, or a part of it died.
+    """
+    address = advertised(settings)
+    data = opened(
+        settings.data, reserve_fraction=settings.reserve_fraction, capacity_bytes=settings.capacity_bytes
+    )
+    with data as folder, Threads(_DISK_THREADS) as threads:
+        async with EtcdClient.configured(settings) as etcd, Topology.follow(etcd) as topology:
+            live = NodeLive(
+                id=folder.identity.node_id,
+                address=address,
+                disk_id=folder.identity.disk_id,
+                zone=settings.zone,
+                started_at_ms=time.time_ns() // 1_000_000,
+            )
+            membership = Membership(
+                etcd=etcd,
+                topology=topology,
+                fence=folder.store.fence,
+                identity=folder.identity,
+                threads=threads,
+                live=live,
+                lease_ttl_s=settings.lease_ttl_s,
+            )
+            tombstones = Tombstones(etcd=etcd, store=folder.store, threads=threads, node_id=live.id)
+            servicer = StorageServicer(
+                folder=folder,
+                live=live,
+                epochs=membership,
+                threads=threads,
+                memory_bytes=settings.staging_bytes,
+            )
+            service = Service(
+                name=_SERVICE,
+                register=lambda server: storage_pb2_grpc.add_StorageServiceServicer_to_server(
+                    servicer, server
+                ),
+            )
+            async with serving(settings.listen, service, grace_s=settings.drain_timeout_s):
+                await _live(folder, membership, tombstones, threads, stop)
+
+
+async def _live(
+    folder: DataFolder, membership: Membership, tombstones: Tombstones, threads: Threads, stop: asyncio.Event
+) -> None:
+    """Run the node's background work until `stop`; then leave the cluster's sight and take no more writes."""
+    log.info("node %s serves %s", folder.identity.node_id, folder.root)
+    async with lifecycle.background(
+        membership.keep_registered(),
+        membership.follow_ring(),
+        tombstones.follow(),
+        tombstones.purge(),
+        rescan(folder.store, threads),
+    ):
+        await stop.wait()
+        folder.store.fence.block(Obstacle.STOPPING, "The node is stopping.")
+
+
+def advertised(settings: StorageSettings) -> str:
+    """The address that others reach the node at.
+
+    Raises:
+        InvalidRequestError: it listens on every interface, so that its address has to be given.
+    """
+    if settings.advertise:
+        return settings.advertise
+    if settings.listen.rpartition(":")[0] in _EVERYWHERE:
+        raise InvalidRequestError(
+            f"The node listens on {settings.listen}: set TRITONTUBE_ADVERTISE to the address "
+            "that others reach it at."
+        )
+    return settings.listen
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a node; returns the exit code. Every setting of it is an option."""
+    parser = argparse.ArgumentParser(prog="python -m services.storage", description="Run one storage node.")
+    for name, field in StorageSettings.model_fields.items():
+        parser.add_argument(f"--{name.replace('_', '-')}", help=field.description)
+    try:
+        settings = load(StorageSettings, **vars(parser.parse_args(arguments)))
+    except TritonTubeError as error:
+        sys.stderr.write(f"{error}\n")
+        return lifecycle.EXIT_USAGE
+    telemetry.set_up(settings)
+    return lifecycle.run(lambda stop: serve(settings, stop))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

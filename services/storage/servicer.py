@@ -1,0 +1,234 @@
+"""The node's gRPC face: validates requests and moves bytes between the network and the store."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from functools import partial
+from typing import Any, Final, Protocol
+
+from services.shared.errors import (
+    CorruptFileError,
+    InvalidRequestError,
+    TooLargeError,
+    UnavailableError,
+)
+from services.shared.ring.placement import PARTITIONS, check_key, parse_key
+from services.shared.ring.state import NodeLive
+from services.shared.rpc import CHUNK_BYTES, MAX_FILE_BYTES
+from services.shared.stubs.tritontube.storage.v1 import storage_pb2, storage_pb2_grpc
+from services.shared.video import check_video_id
+from services.storage.datafolder import DataFolder
+from services.storage.objectfile import BLOCK_BYTES, ObjectFile, ObjectInfo
+from services.storage.stage import Stage
+from services.storage.threads import Threads
+
+MAX_KEYS: Final = 1000
+"""Most keys in one question."""
+
+_STREAM_BYTES: Final = 2 * BLOCK_BYTES
+"""What one stream holds in memory: a block in the making or on its way out, and its chunks."""
+_IDLE_TIMEOUT_S: Final = 120.0
+_SHA256_BYTES: Final = 32
+
+_Requests = AsyncIterator[storage_pb2.PutRequest]
+
+
+class EpochSource(Protocol):
+    """Where the node learns of newer rings."""
+
+    async def catch_up(self, epoch: int) -> None:
+        """Know a ring at least as new as `epoch`.
+
+        Raises:
+            UnavailableError: etcd can't be asked.
+        """
+
+
+class StorageServicer(storage_pb2_grpc.StorageServiceServicer):
+    """One node's answers. Raises the project's errors; the server's interceptor makes a status of them."""
+
+    def __init__(
+        self, *, folder: DataFolder, live: NodeLive, epochs: EpochSource, threads: Threads, memory_bytes: int
+    ) -> None:
+        self._folder = folder
+        self._store = folder.store
+        self._live = live
+        self._epochs = epochs
+        self._threads = threads
+        self._puts = asyncio.Semaphore(max(1, memory_bytes // _STREAM_BYTES))
+        self._gets = asyncio.Semaphore(max(1, memory_bytes // _STREAM_BYTES))
+
+    # ---- writing ----
+
+    async def Put(self, request_iterator: Any, _: Any) -> storage_pb2.PutResponse:  # noqa: N802
+        """Store one file."""
+        async with self._puts:
+            requests = _timely(aiter(request_iterator))
+            header = await _header(requests)
+            await self._check_put(header)
+            async with self._threads.holding(self._store.stage, header.size_bytes) as stage:
+                commit = await self._fill(stage, requests)
+                return await self._publish(stage, header.key, commit)
+
+    async def _check_put(self, header: storage_pb2.PutHeader) -> None:
+        """Refuse before the transfer what would be refused after it."""
+        check_key(header.key)
+        if header.size_bytes > MAX_FILE_BYTES:
+            raise TooLargeError(f"A file has at most {MAX_FILE_BYTES} bytes.")
+        await self._epochs.catch_up(header.epoch)
+        self._store.fence.check(epoch=header.epoch, video_id=parse_key(header.key).video_id)
+
+    async def _fill(self, stage: Stage, requests: _Requests) -> storage_pb2.PutCommit:
+        """Write chunks to the stage, a block at a time, until the commit comes."""
+        chunks: list[bytes] = []
+        size_bytes = written_bytes = 0
+        async for request in requests:
+            kind = request.WhichOneof("part")
+            if kind == "chunk":
+                chunks.append(request.chunk)
+                size_bytes += len(request.chunk)
+            if size_bytes > MAX_FILE_BYTES:
+                raise TooLargeError(f"A file has at most {MAX_FILE_BYTES} bytes.")
+            if kind == "commit" or size_bytes - written_bytes >= BLOCK_BYTES:
+                await self._threads.run(stage.append, b"".join(chunks))
+                chunks, written_bytes = [], size_bytes
+            if kind == "commit":
+                return request.commit
+            if kind != "chunk":
+                raise InvalidRequestError("After the header come chunks, then the commit.")
+        raise InvalidRequestError("The stream ended before its commit.")
+
+    async def _publish(
+        self, stage: Stage, key: str, commit: storage_pb2.PutCommit
+    ) -> storage_pb2.PutResponse:
+        if len(commit.sha256) != _SHA256_BYTES:
+            raise InvalidRequestError("A commit carries the SHA-256 of the content.")
+        if (stage.size_bytes, stage.sha256) != (commit.size_bytes, commit.sha256):
+            raise UnavailableError("The file arrived damaged; send it again.")
+        await self._epochs.catch_up(commit.epoch)
+        published = await self._threads.run(self._store.publish, stage, key=key, epoch=commit.epoch)
+        return storage_pb2.PutResponse(
+            info=_message(published.info), created=published.created, epoch=self._store.fence.epoch
+        )
+
+    async def Delete(self, request: storage_pb2.DeleteRequest, _: Any) -> storage_pb2.DeleteResponse:  # noqa: N802
+        """Remove this node's copy of a file."""
+        key = check_key(request.key)
+        await self._epochs.catch_up(request.epoch)
+        deleted = await self._threads.run(self._store.remove, key, epoch=request.epoch)
+        return storage_pb2.DeleteResponse(deleted=deleted)
+
+    # ---- reading ----
+
+    async def Get(  # noqa: N802
+        self, request: storage_pb2.GetRequest, _: Any
+    ) -> AsyncGenerator[storage_pb2.GetResponse, None]:
+        """Stream a range of a file."""
+        key = check_key(request.key)
+        async with self._gets, self._threads.holding(self._store.open, key) as file:
+            end = _end_of(request, file.info)
+            # A small file is known to be sound before a word is said about it.
+            block = await self._block(file, request.offset_bytes, end)
+            yield storage_pb2.GetResponse(info=_message(file.info))
+            offset = request.offset_bytes
+            while block:
+                for at in range(0, len(block), CHUNK_BYTES):
+                    yield storage_pb2.GetResponse(chunk=block[at : at + CHUNK_BYTES])
+                offset += len(block)
+                block = await self._block(file, offset, end)
+
+    async def _block(self, file: ObjectFile, offset: int, end: int) -> bytes:
+        """The verified rest of the block at `offset`, up to `end`; a damaged copy goes to quarantine."""
+        if offset >= end:
+            return b""
+        try:
+            return await self._threads.run(file.read, offset, end - offset)
+        except CorruptFileError:
+            await self._threads.run(self._store.set_aside, file.info.key, file)
+            raise
+
+    async def Has(self, request: storage_pb2.HasRequest, _: Any) -> storage_pb2.HasResponse:  # noqa: N802
+        """Tell which keys are held durably."""
+        if len(request.keys) > MAX_KEYS:
+            raise InvalidRequestError(f"At most {MAX_KEYS} keys can be asked for at once.")
+        keys = [check_key(key) for key in request.keys]
+        held = await self._threads.run(self._store.durable, keys)
+        return storage_pb2.HasResponse(files=map(_message, held), epoch=self._store.fence.epoch)
+
+    async def List(  # noqa: N802
+        self, request: storage_pb2.ListRequest, _: Any
+    ) -> AsyncGenerator[storage_pb2.ListResponse, None]:
+        """Stream what is held."""
+        page_after = self._lister(request)
+        self._store.check_complete()
+        after = ""
+        while page := await self._threads.run(page_after, after=after):
+            yield storage_pb2.ListResponse(files=map(_message, page))
+            after = page[-1].key
+
+    def _lister(self, request: storage_pb2.ListRequest) -> Callable[..., Sequence[ObjectInfo]]:
+        index = self._store.index
+        match request.WhichOneof("scope"):
+            case "video_id":
+                return partial(index.of_video, check_video_id(request.video_id))
+            case "partition" if request.partition < PARTITIONS:
+                return partial(index.of_partition, request.partition)
+            case "everything" if request.everything:
+                return index.everything
+            case _:
+                raise InvalidRequestError(f"Ask for a video, a partition below {PARTITIONS}, or everything.")
+
+    async def Describe(  # noqa: N802
+        self, _request: storage_pb2.DescribeRequest, _: Any
+    ) -> storage_pb2.DescribeResponse:
+        """Say who the node is and how it is."""
+        identity, totals, space = self._folder.identity, self._store.index.totals, self._folder.space
+        return storage_pb2.DescribeResponse(
+            node_id=identity.node_id,
+            disk_id=identity.disk_id,
+            cluster_id=identity.cluster_id,
+            address=self._live.address,
+            zone=self._live.zone,
+            epoch=self._store.fence.epoch,
+            files=totals.files,
+            stored_bytes=totals.size_bytes,
+            free_bytes=space.free_bytes(),
+            capacity_bytes=space.capacity_bytes(),
+            read_only_reason=self._folder.guard.read_only_reason or self._store.fence.closed_reason,
+        )
+
+
+def _message(info: ObjectInfo) -> storage_pb2.FileInfo:
+    return storage_pb2.FileInfo(
+        key=info.key, size_bytes=info.size_bytes, sha256=info.sha256, stored_at_ms=info.stored_at_ms
+    )
+
+
+def _end_of(request: storage_pb2.GetRequest, info: ObjectInfo) -> int:
+    """Where the asked range ends in the file."""
+    if request.offset_bytes > info.size_bytes:
+        raise InvalidRequestError(f"The file ends at byte {info.size_bytes}.")
+    if not request.length_bytes:
+        return info.size_bytes
+    return min(info.size_bytes, request.offset_bytes + request.length_bytes)
+
+
+async def _header(requests: _Requests) -> storage_pb2.PutHeader:
+    first = await anext(requests, None)
+    if first is None or first.WhichOneof("part") != "header":
+        raise InvalidRequestError("A stream begins with its header.")
+    return first.header
+
+
+async def _timely(requests: _Requests) -> AsyncGenerator[storage_pb2.PutRequest, None]:
+    """The requests as they come. A sender that falls silent is given up: it holds memory here."""
+    while True:
+        try:
+            async with asyncio.timeout(_IDLE_TIMEOUT_S):
+                request = await anext(requests, None)
+        except TimeoutError:
+            raise UnavailableError(f"Nothing arrived for {_IDLE_TIMEOUT_S:.0f} s.") from None
+        if request is None:
+            return
+        yield request

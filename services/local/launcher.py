@@ -55,22 +55,26 @@ def up(options: Options, *, announce: Callable[[Endpoints], None]) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     _set_up_logging()
     with status.locked(folder):
-        return lifecycle.run(lambda stop: _run(options, folder, announce, stop))
+        asyncio.run(_end_leftovers(folder))
+        stack = _make_stack(options, folder)
+        return lifecycle.run(lambda stop: _run(stack, stop, announce, restart=options.restart))
 
 
-async def _run(
-    options: Options, folder: Path, announce: Callable[[Endpoints], None], stop: asyncio.Event
-) -> None:
-    await _end_leftovers(folder)
+def _make_stack(options: Options, folder: Path) -> Stack:
     shape = shapes.settle(options.numbers, shapes.Shape.remembered(folder))
     ports = PortBook(folder / "ports.json", base=options.base_port)
-    stack = Layout(
-        folder=folder, shape=shape, ports=ports, http_port=options.port, environ=os.environ
-    ).stack()
+    layout = Layout(folder=folder, shape=shape, ports=ports, http_port=options.port, environ=os.environ)
+    stack = layout.stack()
     stack.prepare()
     ports.save()
     shape.remember(folder)
-    await _Run(stack, restart=options.restart).until(stop, announce)
+    return stack
+
+
+async def _run(
+    stack: Stack, stop: asyncio.Event, announce: Callable[[Endpoints], None], *, restart: bool
+) -> None:
+    await _Run(stack, restart=restart).until(stop, announce)
     log.info("Everything has stopped.")
 
 

@@ -1,0 +1,27 @@
+"""Whole stacks for tests."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from tests.harness.stack import Stack, end, running_stack
+
+
+@pytest_asyncio.fixture(scope="session")
+async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
+    """One stack as `make run` starts it, shared by the whole run: kill its children, but leave it whole."""
+    async with running_stack(tmp_path_factory.mktemp("stack") / "data") as whole:
+        yield whole
+
+
+@pytest_asyncio.fixture
+async def own_stack(tmp_path: Path) -> AsyncIterator[Stack]:
+    """A small stack for one test to do with as it likes: one of each process. Not started yet."""
+    small = ("--etcd-nodes", "1", "--storage-nodes", "1", "--transcoders", "1", "--replicas", "1")
+    stack = Stack(data=tmp_path / "data", options=small)
+    yield stack
+    await end(stack)

@@ -1,0 +1,38 @@
+"""What the files in deploy/ say agrees with what the services read."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from services.shared.settings import StorageSettings, TranscoderSettings, WebSettings
+
+DEPLOY = Path(__file__).parents[2] / "deploy"
+SETTINGS = {
+    f"TRITONTUBE_{name.upper()}"
+    for kind in (WebSettings, TranscoderSettings, StorageSettings)
+    for name in kind.model_fields
+}
+
+
+@pytest.mark.parametrize("name", ["compose.yaml", "Containerfile"])
+def test_every_variable_is_a_setting(name: str):
+    used = set(re.findall(r"\bTRITONTUBE_[A-Z_]+\b", (DEPLOY / name).read_text()))
+    assert used
+    assert used <= SETTINGS
+
+
+def test_every_variable_that_compose_asks_for_has_an_example():
+    asked = set(re.findall(r"\$\{([A-Z_]+)", (DEPLOY / "compose.yaml").read_text()))
+    offered = set(re.findall(r"^([A-Z_]+)=", (DEPLOY / ".env.example").read_text(), re.MULTILINE))
+    assert asked == offered
+
+
+def test_the_broker_waits_longer_for_an_acknowledgement_than_a_job_may_take():
+    [consumer_timeout_ms] = re.findall(
+        r"^consumer_timeout = (\d+)", (DEPLOY / "rabbitmq.conf").read_text(), re.MULTILINE
+    )
+    longest = TranscoderSettings.model_fields["job_timeout_s"]
+    assert int(consumer_timeout_ms) / 1000 > longest.default

@@ -1,0 +1,93 @@
+"""What is known of the cluster as the message that operators get. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from services.admin.census import Answer
+from services.shared.ring.placement import PARTITIONS
+from services.shared.ring.state import Change, ChangeKind, NodeLive, NodeState, Phase
+from services.shared.ring.view import RingView
+from services.shared.stubs.tritontube.cluster.v1 import cluster_pb2 as pb
+
+_PHASES: Final = {Phase.STABLE: pb.PHASE_STABLE, Phase.MIGRATING: pb.PHASE_MIGRATING}
+_STATES: Final = {
+    NodeState.JOINING: pb.NODE_STATE_JOINING,
+    NodeState.ACTIVE: pb.NODE_STATE_ACTIVE,
+    NodeState.DRAINING: pb.NODE_STATE_DRAINING,
+    NodeState.DEAD: pb.NODE_STATE_DEAD,
+    NodeState.REMOVED: pb.NODE_STATE_REMOVED,
+}
+_KINDS: Final = {
+    ChangeKind.ADD: pb.CHANGE_KIND_ADD,
+    ChangeKind.DRAIN: pb.CHANGE_KIND_DRAIN,
+    ChangeKind.DEAD: pb.CHANGE_KIND_DEAD,
+    ChangeKind.REPLACE: pb.CHANGE_KIND_REPLACE,
+    ChangeKind.REBALANCE: pb.CHANGE_KIND_REBALANCE,
+    ChangeKind.ABORT: pb.CHANGE_KIND_ABORT,
+}
+
+
+def unformed_report(live: Mapping[str, NodeLive]) -> pb.GetStatusResponse:
+    """The status while there is no ring."""
+    return pb.GetStatusResponse(partitions=PARTITIONS, candidates=_candidates(live))
+
+
+def ring_report(view: RingView, answers: Mapping[str, Answer]) -> pb.GetStatusResponse:
+    """The status of the ring. `answers`: of the nodes that were asked."""
+    state = view.state
+    strangers = {node: live for node, live in view.live.items() if node not in state.nodes}
+    return pb.GetStatusResponse(
+        cluster_id=state.cluster_id,
+        epoch=state.epoch,
+        phase=_PHASES[state.phase],
+        replicas=state.replicas,
+        write_quorum=state.write_quorum,
+        partitions=PARTITIONS,
+        nodes=[_node(view, node, answers.get(node, Answer())) for node in sorted(state.nodes)],
+        candidates=_candidates(strangers),
+        change=_change(state.change) if state.change else None,
+    )
+
+
+def _node(view: RingView, node: str, answer: Answer) -> pb.NodeStatus:
+    entry = view.state.nodes[node]
+    return pb.NodeStatus(
+        id=node,
+        address=view.address(node) or entry.address,
+        zone=entry.zone,
+        weight=entry.weight,
+        state=_STATES[entry.state],
+        live=node in view.up,
+        partitions=view.cur.counts[node],
+        next_partitions=(view.next or view.cur).counts[node],
+        share=view.cur.counts[node] / view.cur.counts.total(),
+        usage=_usage(answer),
+        problem=answer.problem,
+    )
+
+
+def _usage(answer: Answer) -> pb.NodeUsage | None:
+    found = answer.description
+    if found is None:
+        return None
+    return pb.NodeUsage(
+        files=found.files,
+        stored_bytes=found.stored_bytes,
+        free_bytes=found.free_bytes,
+        capacity_bytes=found.capacity_bytes,
+        epoch=found.epoch,
+        read_only_reason=found.read_only_reason,
+    )
+
+
+def _change(change: Change) -> pb.Change:
+    return pb.Change(id=change.id, kind=_KINDS[change.kind], node_id=change.node or "")
+
+
+def _candidates(live: Mapping[str, NodeLive]) -> list[pb.Candidate]:
+    return [
+        pb.Candidate(id=node.id, address=node.address, zone=node.zone)
+        for node in sorted(live.values(), key=lambda node: node.id)
+    ]

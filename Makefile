@@ -25,8 +25,9 @@ chaos: setup-test  ## Run the slow tests that kill processes under load.
 check: setup  ## Linters, types, import contracts, generated code.
 	@scripts/check
 
-bench: setup-test  ## Measure, and print the ratios that docs/benchmarks.md records.
-	@scripts/bench
+bench:  ## Measure against plain ffmpeg and nginx, as docs/benchmarks.md records; options in ARGS.
+	@scripts/setup --bench
+	@exec bench/run $(ARGS)
 
 format:  ## Format the Python code.
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .

@@ -5,4 +5,6 @@ pytest_plugins = [
     "tests.harness.fixtures_media",
     "tests.harness.fixtures_rabbitmq",
     "tests.harness.fixtures_ring",
+    "tests.harness.fixtures_storage",
+    "tests.harness.fixtures_stack",
 ]

@@ -82,6 +82,11 @@ class Topology:
         return self._view
 
     @property
+    def heard(self) -> bool:
+        """Whether etcd has answered since the start; without a view, there is then no ring yet."""
+        return self._listed
+
+    @property
     def live(self) -> dict[str, NodeLive]:
         """Every live storage node by id, also before the ring is formed."""
         return dict(self._live)

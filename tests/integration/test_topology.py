@@ -30,7 +30,7 @@ async def topology(ring_client: EtcdClient) -> AsyncIterator[Topology]:
 async def test_before_the_ring_is_formed_it_says_so(topology):
     with pytest.raises(UnavailableError, match="not been formed"):
         await topology.refresh()
-    await eventually(lambda: topology._listed, deadline_s=DEADLINE_S, what="first listing")
+    await eventually(lambda: topology.heard, deadline_s=DEADLINE_S, what="first listing")
     with pytest.raises(UnavailableError, match="not been formed"):
         await topology.ready(deadline_s=0.1)
 

@@ -13,7 +13,7 @@ from services.shared.ring.builder import RingNode, build
 from services.shared.ring.placement import PARTITIONS
 from services.shared.ring.table import RingTable
 
-SLOW = settings(max_examples=15, deadline=None)
+SLOW = settings(max_examples=10, deadline=None)
 
 ids = st.integers(0, 11).map(lambda number: f"n{number:02d}")
 weights = st.sampled_from([0.5, 1.0, 1.0, 1.0, 2.0, 3.7])

@@ -181,6 +181,8 @@ class SourceFeed:
                 log.warning("video %s: reading the source broke off: %s", offer.video_id, error)
                 offer.failure = error
                 return
+            if writer.is_closing():
+                return  # hung up while the block was on its way
             data = block[skip : skip + span.stop - position]
             writer.write(connection.send(h11.Data(data=data)) or b"")
             await asyncio.wait_for(writer.drain(), _IDLE_TIMEOUT_S)

@@ -11,6 +11,7 @@ from services.shared.errors import (
     CorruptFileError,
     InvalidRequestError,
     TooLargeError,
+    TritonTubeError,
     UnavailableError,
 )
 from services.shared.ring.placement import PARTITIONS, check_key, parse_key
@@ -65,14 +66,21 @@ class StorageServicer(storage_pb2_grpc.StorageServiceServicer):
         """Store one file."""
         async with self._puts:
             requests = _timely(aiter(request_iterator))
-            header = await _header(requests)
-            await self._check_put(header)
-            async with self._threads.holding(self._store.stage, header.size_bytes) as stage:
-                commit = await self._fill(stage, requests)
-                return await self._publish(stage, header.key, commit)
+            try:
+                return await self._receive(requests)
+            except TritonTubeError:
+                await _drain(requests)
+                raise
+
+    async def _receive(self, requests: _Requests) -> storage_pb2.PutResponse:
+        header = await _header(requests)
+        await self._check_put(header)
+        async with self._threads.holding(self._store.stage, header.size_bytes) as stage:
+            commit = await self._fill(stage, requests)
+            return await self._publish(stage, header.key, commit)
 
     async def _check_put(self, header: storage_pb2.PutHeader) -> None:
-        """Refuse before the transfer what would be refused after it."""
+        """Refuse before the data comes what would be refused after it."""
         check_key(header.key)
         if header.size_bytes > MAX_FILE_BYTES:
             raise TooLargeError(f"A file has at most {MAX_FILE_BYTES} bytes.")
@@ -219,6 +227,18 @@ async def _header(requests: _Requests) -> storage_pb2.PutHeader:
     if first is None or first.WhichOneof("part") != "header":
         raise InvalidRequestError("A stream begins with its header.")
     return first.header
+
+
+async def _drain(requests: _Requests) -> None:
+    """Read what a refused sender still sends.
+
+    A client of grpc.aio that is interrupted while it writes is told of an internal error, not of the reason.
+    """
+    drained_bytes = 0
+    async for request in requests:
+        drained_bytes += len(request.chunk)
+        if drained_bytes > MAX_FILE_BYTES:
+            return
 
 
 async def _timely(requests: _Requests) -> AsyncGenerator[storage_pb2.PutRequest, None]:

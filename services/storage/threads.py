@@ -36,20 +36,15 @@ class Threads:
 
     async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call a blocking function and return its result."""
-        future = self._start(partial(function, *args, **kwargs))
-        try:
-            return await asyncio.shield(future)
-        finally:
-            await asyncio.wait([future])
+        return await _to_the_end(self._start(partial(function, *args, **kwargs)))
 
     @asynccontextmanager
     async def holding(self, opener: Callable[P, C], *args: P.args, **kwargs: P.kwargs) -> AsyncIterator[C]:
         """Open something, hold it for the context, close it whatever happens."""
         future = self._start(partial(opener, *args, **kwargs))
         try:
-            yield await asyncio.shield(future)
+            yield await _to_the_end(future)
         finally:
-            await asyncio.wait([future])
             if not future.exception():
                 await self.run(future.result().close)
 
@@ -63,3 +58,16 @@ class Threads:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._pool.shutdown()
+
+
+async def _to_the_end(future: asyncio.Future[T]) -> T:
+    """Wait for the result. A cancellation, were it the second one, takes effect after that."""
+    cancelled: asyncio.CancelledError | None = None
+    while not future.done():
+        try:
+            await asyncio.wait([future])
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled:
+        raise cancelled
+    return future.result()

@@ -11,13 +11,14 @@ from typing import Any
 
 import httpx
 import pytest
+import pytest_asyncio
 
 from services.shared.catalog import WorkBook
 from services.shared.etcd import EtcdClient
 from tests.harness.media import decoded_frames
 from tests.harness.playback import Representation, download, representations
 from tests.harness.sources import Recipe, ffmpeg, x264
-from tests.harness.stack import Stack
+from tests.harness.stack import Stack, running_stack
 from tests.harness.uploading import GatedUpload
 from tests.harness.waiting import eventually
 
@@ -50,6 +51,14 @@ def film(source_folder: Path) -> Film:
     return Film(path=path, frames=decoded_frames(encoded))
 
 
+@pytest_asyncio.fixture(scope="module")
+async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
+    """A stack as `make run` starts it, but without the web service's cache: every read goes to the ring."""
+    folder = tmp_path_factory.mktemp("crash") / "data"
+    async with running_stack(folder, env={"TRITONTUBE_CACHE_BYTES": "0"}) as whole:
+        yield whole
+
+
 @asynccontextmanager
 async def work_book(stack: Stack) -> AsyncIterator[WorkBook]:
     async with EtcdClient.connect([member.client for member in stack.endpoints.etcd]) as etcd:
@@ -62,7 +71,7 @@ async def busy_worker(stack: Stack, video_id: str) -> str:
 
         async def working() -> str | None:
             claimed = await book.claimed(video_id, 0)
-            return next((worker for task, worker in claimed.items() if task.startswith("piece")), None)
+            return next((worker for task, worker in claimed.items() if "-piece-" in task), None)
 
         return await eventually(working, deadline_s=120, what="a worker encodes a piece")
 
@@ -149,8 +158,7 @@ async def watch(http: httpx.AsyncClient, addresses: list[str]) -> list[int]:
     try:
         while True:
             for address in addresses:
-                # Ranges are not kept in the web service's cache, so each of these reads goes to the ring.
-                answer = await http.get(address, headers={"Cache-Control": "no-cache"})
+                answer = await http.get(address)
                 statuses.append(answer.status_code)
     except asyncio.CancelledError:
         return statuses

@@ -44,6 +44,7 @@ _CONFIG: Final = """\
    {{default_pass, <<"{password}">>}},
    {{loopback_users, []}},
    {{heartbeat, 20}},
+   {{collect_statistics_interval, {statistics_ms}}},
    %% A job that is not acknowledged for so long (ms) is given to somebody else.
    {{consumer_timeout, 1800000}},
    {{vm_memory_high_watermark, {{absolute, "512MiB"}}}},
@@ -84,6 +85,8 @@ class RabbitServer:
     data: Path
     password: str
     user: str = "tritontube"
+    statistics_ms: int = 5_000
+    """How old the numbers in the management UI may be."""
 
     @property
     def address(self) -> str:
@@ -178,6 +181,7 @@ class RabbitServer:
             management_port=self.management_port,
             user=self.user,
             password=self.password,
+            statistics_ms=self.statistics_ms,
         )
 
 

@@ -1,0 +1,43 @@
+"""One way in which the broker fails, for everybody else: `UnavailableError`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from aio_pika.exceptions import ChannelPreconditionFailed
+
+from services.shared.errors import ConflictError, TritonTubeError, UnavailableError
+
+
+@contextmanager
+def translated(doing: str) -> Iterator[None]:
+    """Turn whatever the client raises in the body into our errors; `doing` begins the sentence.
+
+    The client fails pending calls of a closing connection with any exception, bare `Exception` and
+    `CancelledError` among them. A cancellation that nobody asked this task for is therefore a lost
+    connection, and must not unwind our callers as if they were being stopped.
+
+    Raises:
+        ConflictError: a queue or exchange exists with other properties.
+        UnavailableError: everything else.
+    """
+    try:
+        yield
+    except TritonTubeError:
+        raise
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise UnavailableError(f"{doing}: the connection to the broker was lost.") from error
+    except ChannelPreconditionFailed as error:
+        raise ConflictError(
+            f"{doing}: {error}. A queue or exchange of that name was made by something else or by another "
+            "version; delete it in the broker once it is empty, or use another virtual host."
+        ) from error
+    except TimeoutError as error:
+        raise UnavailableError(f"{doing}: no answer from the broker in time.") from error
+    except Exception as error:
+        raise UnavailableError(f"{doing}: {error or type(error).__name__}") from error

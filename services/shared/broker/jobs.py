@@ -1,0 +1,103 @@
+"""A transcoder worker's consumer: one job at a time, the urgent queue first."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from services.shared.broker.broker import Broker
+from services.shared.broker.control import IDLE, PATTERNS, Control, OnControl, ignore
+from services.shared.broker.declaration import declare
+from services.shared.broker.delivery import Delivery
+from services.shared.broker.envelope import Envelope
+from services.shared.broker.intake import PATIENCE_S, Intake
+from services.shared.broker.labels import describe as plain_description
+from services.shared.broker.waits import first_of
+from services.shared.broker.work import GiveUp, Handler, Work, no_mourning
+from services.shared.errors import UnavailableError
+from services.shared.lifecycle import background
+from services.shared.messages import BULK_QUEUE, FIRST_QUEUE
+
+log = logging.getLogger(__name__)
+
+_RECONNECT_S: Final = 1.0
+
+
+class JobConsumer:
+    """Takes jobs and has them done until it is stopped.
+
+    How `handle` ends decides what becomes of the job: see `services.shared.broker.work.Work`.
+    """
+
+    def __init__(
+        self,
+        broker: Broker,
+        *,
+        handle: Handler,
+        on_control: OnControl = ignore,
+        on_dead: GiveUp = no_mourning,
+        describe: Callable[[Envelope], str] = plain_description,
+        queues: Sequence[str] = (FIRST_QUEUE, BULK_QUEUE),
+        max_attempts: int = 5,
+        patience_s: float = PATIENCE_S,
+    ) -> None:
+        """Set up a consumer; nothing happens before `run`.
+
+        Args:
+            broker: where jobs come from.
+            handle: does a job. Cancelled when the job is no longer ours.
+            on_control: told of `video.cancelled` and `video.deleted`, while `handle` runs too.
+            on_dead: told when a job is given up, with the reason.
+            describe: a job in a few words, for the broker's UI.
+            queues: where from, the preferred one first.
+            max_attempts: a job that failed so often is given up.
+            patience_s: how long an idle worker trusts its consumers before it asks the queues again.
+        """
+        self._broker = broker
+        self._work = Work(
+            handle=handle, on_dead=on_dead, publisher=broker.publisher, max_attempts=max_attempts
+        )
+        subscription = broker.subscription(queue=f"worker.{broker.instance}", patterns=PATTERNS, purpose=IDLE)
+        self._control = Control(subscription, on_control)
+        self._describe = describe
+        self._queues = tuple(queues)
+        self._patience_s = patience_s
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until `stop` is set and the job at hand is finished.
+
+        Cancel it when that takes too long: the job is cancelled and handed back to its queue.
+
+        Raises:
+            ConflictError: a queue exists with other properties.
+        """
+        async with background(self._control.listen(), self._control.pass_on()):
+            while not stop.is_set():
+                try:
+                    await self._consume(stop)
+                except UnavailableError as error:
+                    log.warning("no jobs for now: %s", error)
+                    await first_of(stop.wait(), timeout_s=_RECONNECT_S)
+
+    async def _consume(self, stop: asyncio.Event) -> None:
+        """Take and do jobs on one channel, until none comes or `stop` is set.
+
+        Raises:
+            UnavailableError: the channel is lost.
+        """
+        async with self._broker.consuming.channel(prefetch=1) as channel:
+            await declare(channel, self._broker.topology, self._queues)
+            intake = await Intake.open(
+                channel, self._queues, instance=self._broker.instance, patience_s=self._patience_s
+            )
+            while not stop.is_set():
+                delivery = await intake.take(stop)
+                if delivery is None:
+                    return
+                await self._perform(delivery)
+
+    async def _perform(self, delivery: Delivery) -> None:
+        with self._control.showing(self._describe(delivery.envelope)):
+            await self._work.perform(delivery)

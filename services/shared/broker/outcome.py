@@ -1,0 +1,61 @@
+"""What becomes of a job, decided from how its handler ended. Pure."""
+
+from __future__ import annotations
+
+import traceback
+from dataclasses import dataclass
+
+from services.shared.errors import (
+    FencedError,
+    PermanentJobError,
+    TransientJobError,
+    UnsupportedMediaError,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Done:
+    """Settle it: its effect is there, by us or by somebody else."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failed:
+    """It did not work out. `reason` is a sentence for people, `detail` for engineers."""
+
+    reason: str
+    detail: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Retry(Failed):
+    """Try again after a delay."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dead(Failed):
+    """Give up."""
+
+
+Outcome = Done | Retry | Dead
+
+
+def decide(error: BaseException | None, *, attempt: int, max_attempts: int) -> Outcome:
+    """The outcome of an attempt (counted from 1) whose handler returned (None) or raised `error`.
+
+    An error that nobody foresaw is worth another attempt, since most are of passing nature, and ends as a
+    dead letter with its traceback if it is not.
+    """
+    if error is None or isinstance(error, FencedError):
+        return Done()
+    reason = str(error) or type(error).__name__
+    if isinstance(error, PermanentJobError | UnsupportedMediaError):
+        return Dead(reason=reason, detail=_detail(error))
+    if attempt >= max_attempts:
+        return Dead(reason=f"Given up after {attempt} attempts: {reason}", detail=_detail(error))
+    return Retry(reason=reason, detail=_detail(error))
+
+
+def _detail(error: BaseException) -> str:
+    if isinstance(error, PermanentJobError | TransientJobError):
+        return error.detail
+    return "".join(traceback.format_exception(error))

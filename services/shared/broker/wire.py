@@ -1,0 +1,95 @@
+"""Envelopes to AMQP messages and back.
+
+Reading never fails: anybody with access to the broker can publish anything, and a message that cannot be
+read would come back for ever. What is missing or odd gets a neutral value; its handler will refuse it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Final
+
+from aio_pika import DeliveryMode, Message
+from aio_pika.abc import AbstractIncomingMessage
+
+from services.shared.broker.envelope import Envelope
+from services.shared.broker.labels import MAX_DETAIL_BYTES, MAX_ERROR_BYTES, MAX_TITLE_BYTES, clip
+
+_ATTEMPT: Final = "x-attempt"
+_TITLE: Final = "x-video-title"
+_ERROR: Final = "x-error"
+_DETAIL: Final = "x-detail"
+_DEATHS: Final = "x-death"
+
+_TAKEN_TOO_OFTEN: Final = (
+    "Each worker that took this job died or lost its connection before it was done, too often to go on."
+)
+
+Headers = Mapping[str, object]
+
+
+def to_message(envelope: Envelope, *, app_id: str) -> Message:
+    """Write an envelope for publishing.
+
+    Raises:
+        InvalidRequestError, TooLargeError: it could not travel.
+    """
+    envelope.check()
+    headers: dict[str, str | int] = {
+        _ATTEMPT: envelope.attempt,
+        _TITLE: clip(envelope.title, MAX_TITLE_BYTES),
+    }
+    if envelope.error:
+        headers[_ERROR] = clip(envelope.error, MAX_ERROR_BYTES)
+    if envelope.detail:
+        headers[_DETAIL] = clip(envelope.detail, MAX_DETAIL_BYTES, keep_end=True)
+    return Message(
+        envelope.body,
+        type=str(envelope.type),
+        message_id=envelope.message_id,
+        correlation_id=envelope.correlation_id,
+        app_id=app_id,
+        content_type="application/json",
+        timestamp=datetime.now(UTC),
+        headers=dict(headers),
+        delivery_mode=DeliveryMode.PERSISTENT,
+    )
+
+
+def from_message(message: AbstractIncomingMessage, *, queue: str) -> Envelope:
+    """Read what arrived from `queue`."""
+    headers: Headers = message.headers or {}
+    return Envelope(
+        type=message.type or "",
+        body=message.body,
+        message_id=message.message_id or "",
+        correlation_id=message.correlation_id or "",
+        title=_text(headers, _TITLE),
+        attempt=_attempt(headers),
+        queue=queue,
+        routing_key=message.routing_key or "",
+        redelivered=bool(message.redelivered),
+        error=_text(headers, _ERROR) or _broker_verdict(headers),
+        detail=_text(headers, _DETAIL),
+        app_id=message.app_id or "",
+        published_at=message.timestamp,
+    )
+
+
+def _text(headers: Headers, name: str) -> str:
+    value = headers.get(name, "")
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+
+
+def _attempt(headers: Headers) -> int:
+    value = headers.get(_ATTEMPT)
+    return value if isinstance(value, int) and value > 0 else 1
+
+
+def _broker_verdict(headers: Headers) -> str:
+    """Why the broker itself moved the message to the dead letters, if it did."""
+    deaths = headers.get(_DEATHS)
+    latest = deaths[0] if isinstance(deaths, list) and deaths else None
+    reason = latest.get("reason") if isinstance(latest, Mapping) else None
+    return _TAKEN_TOO_OFTEN if reason in {"delivery_limit", b"delivery_limit"} else ""

@@ -1,0 +1,114 @@
+"""One job, from its delivery to its settlement."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+
+from services.shared.broker.delivery import Delivery
+from services.shared.broker.envelope import Envelope
+from services.shared.broker.outcome import Dead, Outcome, Retry, decide
+from services.shared.broker.publisher import Publisher
+from services.shared.broker.waits import end
+from services.shared.errors import TransientJobError, TritonTubeError
+
+log = logging.getLogger(__name__)
+
+Handler = Callable[[Envelope], Awaitable[None]]
+"""Does the job. Returns when its result is durable; every other end is told by what it raises."""
+
+GiveUp = Callable[[Envelope, str], Awaitable[None]]
+"""Told the reason when a job is given up, before its message becomes a dead letter."""
+
+
+async def no_mourning(_envelope: Envelope, _reason: str) -> None:
+    """For jobs whose end nobody has to hear of."""
+
+
+class LeaseLostError(TritonTubeError):
+    """The message went back to the broker while we worked on it: somebody else may have it by now."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """How jobs are done and settled.
+
+    ==================================  ==============================================================
+    The handler                         The message
+    ==================================  ==============================================================
+    returns, or raises FencedError      is acknowledged
+    raises PermanentJobError            becomes a dead letter (so it does after UnsupportedMediaError)
+    raises anything else                waits in a retry queue; after `max_attempts`, a dead letter
+    is cancelled, as we are             goes back to its queue at once
+    is cancelled, as the lease is lost  is the broker's again already
+    ==================================  ==============================================================
+
+    A retry or dead letter is confirmed by the broker before the original is acknowledged: the worst that
+    can happen is a job done twice.
+    """
+
+    handle: Handler
+    on_dead: GiveUp
+    publisher: Publisher
+    max_attempts: int
+
+    async def perform(self, delivery: Delivery) -> None:
+        """Do the job and settle its message. Raises only on cancellation."""
+        envelope = delivery.envelope
+        try:
+            error = await self._attempt(delivery, envelope)
+            outcome = decide(error, attempt=envelope.attempt, max_attempts=self.max_attempts)
+            await self._settle(delivery, envelope, outcome)
+        except LeaseLostError as lost:
+            log.warning("%s: %s", envelope.message_id, lost)
+        except TritonTubeError as failed:
+            log.warning("%s: its outcome could not be published: %s", envelope.message_id, failed)
+            await delivery.hand_back()
+        except asyncio.CancelledError:
+            await delivery.hand_back()
+            raise
+
+    async def _attempt(self, delivery: Delivery, envelope: Envelope) -> BaseException | None:
+        """Run the handler for as long as the message is ours; what it raised, or None."""
+        running = asyncio.ensure_future(self._handled(envelope))
+        lost = asyncio.ensure_future(delivery.lost())
+        try:
+            await asyncio.wait({running, lost}, return_when=asyncio.FIRST_COMPLETED)
+            finished = running.done()
+        finally:
+            lost.cancel()
+            await end(running)
+        if not finished:
+            raise LeaseLostError("The connection to the broker was lost: another worker may do it now.")
+        if running.cancelled():
+            return TransientJobError("The job was cancelled from within.")
+        return running.exception()
+
+    async def _handled(self, envelope: Envelope) -> None:
+        await self.handle(envelope)
+
+    async def _settle(self, delivery: Delivery, envelope: Envelope, outcome: Outcome) -> None:
+        if isinstance(outcome, Retry):
+            await self._put_aside(envelope, outcome)
+        elif isinstance(outcome, Dead):
+            await self._give_up(envelope, outcome)
+        await delivery.ack()
+
+    async def _put_aside(self, envelope: Envelope, outcome: Retry) -> None:
+        log.warning("%s, attempt %d failed: %s", envelope.message_id, envelope.attempt, outcome.reason)
+        again = replace(envelope, attempt=envelope.attempt + 1, error=outcome.reason, detail=outcome.detail)
+        await self.publisher.retry(envelope.queue, again, failures=envelope.attempt)
+
+    async def _give_up(self, envelope: Envelope, outcome: Dead) -> None:
+        log.error("%s given up: %s", envelope.message_id, outcome.reason)
+        try:
+            await self.on_dead(envelope, outcome.reason)
+        except Exception:
+            # It must not die unheard of. The attempt does not count: the next one only has to tell.
+            log.exception("%s: could not tell that it was given up", envelope.message_id)
+            await self.publisher.retry(envelope.queue, envelope, failures=1)
+            return
+        buried = replace(envelope, error=outcome.reason, detail=outcome.detail)
+        await self.publisher.dead(envelope.queue, buried)

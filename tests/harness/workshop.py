@@ -1,0 +1,120 @@
+"""Jobs for broker tests, and a handler that shows what it does and ends when it is told to."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from services.shared.broker import Broker, Envelope, JobConsumer, QueueConsumer, Topology
+
+SOON = Topology(retry_delays_s=(0.2, 1.0))
+"""Retries that do not hold tests up."""
+
+_FINISH_DEADLINE_S = 60.0
+
+
+def job(name: str, *, title: str = "My video", video: str = "v1") -> Envelope:
+    """A job that asks for `name`."""
+    return Envelope(type="transcode.piece", body=b"{}", message_id=name, correlation_id=video, title=title)
+
+
+class Workshop:
+    """A handler. It finishes each job at once, unless it was told to `hold` or to `fail` it."""
+
+    def __init__(self) -> None:
+        self.started: list[Envelope] = []
+        self.finished: list[str] = []
+        self.cancelled: list[str] = []
+        self.buried: list[tuple[str, str]] = []
+        self.controls: list[Envelope] = []
+        self._gates: dict[str, asyncio.Event] = {}
+        self._failures: dict[str, list[Exception]] = defaultdict(list)
+
+    @property
+    def begun(self) -> list[str]:
+        """The ids of the jobs in the order in which they were taken."""
+        return [envelope.message_id for envelope in self.started]
+
+    def hold(self, *names: str) -> None:
+        """Do not finish these until `release`."""
+        for name in names:
+            self._gates[name] = asyncio.Event()
+
+    def release(self, *names: str) -> None:
+        """Finish these (all that are held, if none is named)."""
+        for name in names or tuple(self._gates):
+            self._gates[name].set()
+
+    def fail(self, name: str, *errors: Exception) -> None:
+        """Let the next attempts at a job end so."""
+        self._failures[name].extend(errors)
+
+    async def handle(self, envelope: Envelope) -> None:
+        """Do a job."""
+        name = envelope.message_id
+        self.started.append(envelope)
+        try:
+            if gate := self._gates.get(name):
+                await gate.wait()
+        except asyncio.CancelledError:
+            self.cancelled.append(name)
+            raise
+        if self._failures[name]:
+            raise self._failures[name].pop(0)
+        self.finished.append(name)
+
+    async def on_dead(self, envelope: Envelope, reason: str) -> None:
+        """Hear that a job was given up."""
+        self.buried.append((envelope.message_id, reason))
+
+    async def on_control(self, envelope: Envelope) -> None:
+        """Hear a control event."""
+        self.controls.append(envelope)
+
+
+@asynccontextmanager
+async def connected(
+    url: str, *, instance: str = "worker-1", topology: Topology = SOON, **options: float
+) -> AsyncIterator[Broker]:
+    """A broker client of a transcoder."""
+    async with Broker.connect(
+        url, app_id="transcoder", instance=instance, topology=topology, **options
+    ) as broker:
+        yield broker
+
+
+@asynccontextmanager
+async def running(consumer: JobConsumer | QueueConsumer) -> AsyncIterator[asyncio.Task[None]]:
+    """A consumer at work during the body; afterwards it is stopped in order."""
+    stop = asyncio.Event()
+    task = asyncio.create_task(consumer.run(stop))
+    try:
+        yield task
+    except BaseException:
+        task.cancel()
+        await asyncio.wait([task])
+        raise
+    stop.set()
+    await asyncio.wait([task], timeout=_FINISH_DEADLINE_S)
+    assert task.done(), "the consumer does not stop"
+    if not task.cancelled():
+        await task
+
+
+@asynccontextmanager
+async def worker(
+    url: str, workshop: Workshop, *, instance: str = "worker-1", **options: float
+) -> AsyncIterator[asyncio.Task[None]]:
+    """A transcoder worker with its own connections."""
+    async with connected(url, instance=instance) as broker:
+        consumer = JobConsumer(
+            broker,
+            handle=workshop.handle,
+            on_dead=workshop.on_dead,
+            on_control=workshop.on_control,
+            **options,  # type: ignore[arg-type]
+        )
+        async with running(consumer) as task:
+            yield task

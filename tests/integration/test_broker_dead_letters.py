@@ -1,0 +1,89 @@
+"""Dead letters on a real RabbitMQ: found, read, and sent on their way again."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+from services.shared.broker import Broker, dead_queue
+from services.shared.broker.topology import DELIVERY_LIMIT
+from services.shared.messages import BULK_QUEUE, FIRST_QUEUE
+from tests.harness.rabbitmq import VirtualHost
+from tests.harness.waiting import eventually
+from tests.harness.workshop import Workshop, connected, job, worker
+
+
+async def bury(broker: Broker, *names: str) -> None:
+    for name in names:
+        await broker.publisher.dead(BULK_QUEUE, replace(job(name), attempt=5, error=f"{name} is broken"))
+
+
+async def test_listing_shows_the_reason_and_leaves_them_where_they_are(vhost: VirtualHost) -> None:
+    async with connected(vhost.url, instance="admin") as broker:
+        await bury(broker, "piece-1", "piece-2", "piece-3")
+
+        for _ in range(DELIVERY_LIMIT + 5):
+            letters = await broker.dead_letters.list(BULK_QUEUE, limit=2)
+
+        assert [(letter.message_id, letter.error) for letter in letters] == [
+            ("piece-1", "piece-1 is broken"),
+            ("piece-2", "piece-2 is broken"),
+        ]
+        assert letters[0].queue == BULK_QUEUE
+        assert letters[0].attempt == 5
+        assert await broker.depth(dead_queue(BULK_QUEUE)) == 3
+
+
+async def test_there_may_be_none(vhost: VirtualHost) -> None:
+    async with connected(vhost.url, instance="admin") as broker:
+        assert await broker.dead_letters.list("storage.handoff.node-1") == ()
+        assert await broker.dead_letters.requeue(FIRST_QUEUE) == 0
+
+
+async def test_a_revived_job_starts_over(vhost: VirtualHost) -> None:
+    shop = Workshop()
+    async with connected(vhost.url, instance="admin") as broker:
+        await bury(broker, "piece-1", "piece-2", "piece-3")
+        assert await broker.dead_letters.requeue(BULK_QUEUE, message_id="piece-2") == 1
+        async with worker(vhost.url, shop):
+            await eventually(lambda: shop.finished, what="it was done")
+
+        assert await broker.depth(dead_queue(BULK_QUEUE)) == 2
+    [envelope] = shop.started
+    assert (envelope.message_id, envelope.attempt, envelope.error) == ("piece-2", 1, "")
+
+
+async def test_all_can_be_revived_at_once(vhost: VirtualHost) -> None:
+    async with connected(vhost.url, instance="admin") as broker:
+        await bury(broker, "piece-1", "piece-2", "piece-3")
+
+        assert await broker.dead_letters.requeue(BULK_QUEUE) == 3
+
+        assert await broker.depth(BULK_QUEUE) == 3
+        assert await broker.depth(dead_queue(BULK_QUEUE)) == 0
+
+
+async def test_a_job_that_kills_its_workers_becomes_a_dead_letter(vhost: VirtualHost) -> None:
+    async with connected(vhost.url, instance="web-1") as broker:
+        await broker.publish_job(BULK_QUEUE, job("killer"))
+        for number in range(DELIVERY_LIMIT + 1):
+            await _take_and_die(vhost, f"worker-{number}")
+
+        async def died() -> int:
+            return await broker.depth(dead_queue(BULK_QUEUE))
+
+        await eventually(died, deadline_s=60, what="the broker gave it up")
+        [letter] = await broker.dead_letters.list(BULK_QUEUE)
+
+    assert letter.message_id == "killer"
+    assert "died or lost its connection" in letter.error
+
+
+async def _take_and_die(vhost: VirtualHost, instance: str) -> None:
+    """What a worker does whose process is killed: it takes the job, and is gone."""
+    shop = Workshop()
+    shop.hold("killer")
+    async with worker(vhost.url, shop, instance=instance) as task:
+        await eventually(lambda: shop.begun, what="it was taken")
+        task.cancel()
+        await asyncio.wait([task])

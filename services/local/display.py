@@ -26,19 +26,22 @@ _UNITS: Final = (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1))
 
 def ready(endpoints: Endpoints, data: Path, *, stop_with: str) -> None:
     """Say where everything is."""
-    grid = Table.grid(padding=(0, 2))
     broker = endpoints.rabbitmq
-    grid.add_row("Library", f"[bold]{endpoints.web}[/bold]")
-    if broker.management:
-        grid.add_row("RabbitMQ", f"{broker.management}  user {broker.user}  password {broker.password}")
-    else:
-        grid.add_row("RabbitMQ", "as set by TRITONTUBE_AMQP_URL")
-    grid.add_row("Admin gRPC", f"{endpoints.admin}  (tritontube-admin list {endpoints.admin})")
-    grid.add_row("etcd", " ".join(member.client for member in endpoints.etcd))
-    grid.add_row("Data", f"{data.resolve()}  (logs in {data.resolve() / 'logs'})")
+    rows = {
+        "Library": f"[bold]{endpoints.web}[/bold]",
+        "RabbitMQ": (
+            f"{broker.management} (user {broker.user}, password {broker.password})"
+            if broker.management
+            else "as TRITONTUBE_AMQP_URL says"
+        ),
+        "Admin gRPC": f"{endpoints.admin} (tritontube-admin list {endpoints.admin})",
+        "etcd": " ".join(member.client for member in endpoints.etcd),
+        "Data": f"{data.resolve()} (logs in {data.resolve() / 'logs'})",
+    }
     console = _console()
     console.print("\n[bold green]TritonTube is ready.[/bold green]\n")
-    console.print(grid)
+    for name, where in rows.items():
+        console.print(f"  {name:<12}{where}")
     console.print(f"\nStop with {stop_with}.\n")
 
 

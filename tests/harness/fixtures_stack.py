@@ -18,10 +18,13 @@ async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack
         yield whole
 
 
+SMALL = ("--etcd-nodes", "1", "--storage-nodes", "1", "--transcoders", "1", "--replicas", "1")
+"""One process of each kind."""
+
+
 @pytest_asyncio.fixture
 async def own_stack(tmp_path: Path) -> AsyncIterator[Stack]:
-    """A small stack for one test to do with as it likes: one of each process. Not started yet."""
-    small = ("--etcd-nodes", "1", "--storage-nodes", "1", "--transcoders", "1", "--replicas", "1")
-    stack = Stack(data=tmp_path / "data", options=small)
+    """A small stack for one test to do with as it likes. Not started yet."""
+    stack = Stack(data=tmp_path / "data", options=SMALL)
     yield stack
     await end(stack)

@@ -167,7 +167,7 @@ class Stack:
 async def running_stack(
     data: Path, *options: str, env: Mapping[str, str] | None = None
 ) -> AsyncIterator[Stack]:
-    """A stack that is ready; stopped, by force if need be, at the end."""
+    """A stack that is ready; gone at the end."""
     stack = Stack(data=data, options=options, env=env or {})
     try:
         await stack.start()
@@ -177,9 +177,9 @@ async def running_stack(
 
 
 async def end(stack: Stack) -> None:
-    """Make sure that nothing of a stack runs on."""
+    """Make sure that nothing of a stack runs on; the quick way, since RabbitMQ takes 8 s to stop in order."""
     if stack.launcher is not None and stack.launcher.poll() is None:
-        await stack.stop(signal.SIGTERM)
+        await stack.kill_launcher()
     await processes.end_marked(processes.mark(stack.data), timeout_s=30.0)
 
 

@@ -39,6 +39,8 @@ class RabbitProcess:
     """A server and the process that runs it."""
 
     server: RabbitServer
+    uid: int | None = None
+    """The user it runs as, if we are root; None: ours."""
     process: subprocess.Popen[bytes] | None = None
 
     @classmethod
@@ -57,6 +59,12 @@ class RabbitProcess:
         return cls(server=server)
 
     @property
+    def pid(self) -> int:
+        """The node's process id."""
+        assert self.process is not None
+        return self.process.pid
+
+    @property
     def running(self) -> bool:
         """Whether the process lives (it may be frozen)."""
         return self.process is not None and self.process.poll() is None
@@ -64,7 +72,7 @@ class RabbitProcess:
     async def start(self) -> None:
         """Start the process, on the data it left behind, and wait until it serves. It dies with this one."""
         assert not self.running
-        self.server.prepare()
+        self._prepare()
         self.process = self._spawn()
         await eventually(self._up, deadline_s=_START_DEADLINE_S, what="RabbitMQ serves")
 
@@ -93,10 +101,17 @@ class RabbitProcess:
         else:
             await self.start()
 
+    def _prepare(self) -> None:
+        self.server.prepare()
+        if self.uid is not None:
+            for path in (self.server.data, *self.server.data.rglob("*")):
+                os.chown(path, self.uid, self.uid)
+
     def _spawn(self) -> subprocess.Popen[bytes]:
+        user = () if self.uid is None else (f"--reuid={self.uid}", f"--regid={self.uid}", "--clear-groups")
         with (self.server.data / "console").open("ab") as log:
             return subprocess.Popen(
-                ["setpriv", "--pdeathsig", "KILL", "--", *self.server.command()],
+                ["setpriv", *user, "--pdeathsig=KILL", "--", *self.server.command()],
                 env={"PATH": os.environ["PATH"], **self.server.env()},
                 stdin=subprocess.DEVNULL,
                 stdout=log,

@@ -39,7 +39,7 @@ def clip(text: str, limit_bytes: int, *, keep_end: bool = False) -> str:
     if len(raw) <= limit_bytes:
         return raw.decode()
     room = limit_bytes - len("…".encode())
-    kept = raw[-room:] if keep_end else raw[:room]
+    kept = raw[len(raw) - room :] if keep_end else raw[:room]
     cut = kept.decode(errors="ignore")
     return f"…{cut}" if keep_end else f"{cut}…"
 

@@ -1,0 +1,44 @@
+"""The client's many ways to fail, as one."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from services.shared.broker.faults import translated
+from services.shared.errors import ConflictError, UnavailableError
+
+
+@pytest.mark.parametrize("error", [OSError("refused"), RuntimeError("closed"), Exception()])
+def test_any_failure_of_the_client_means_unavailable(error: Exception) -> None:
+    with pytest.raises(UnavailableError, match="Doing it"), translated("Doing it"):
+        raise error
+
+
+def test_our_own_errors_pass() -> None:
+    with pytest.raises(ConflictError, match="mine"), translated("Doing it"):
+        raise ConflictError("mine")
+
+
+async def test_a_cancellation_that_nobody_asked_for_is_a_lost_connection() -> None:
+    with pytest.raises(UnavailableError, match="was lost"), translated("Doing it"):
+        raise asyncio.CancelledError
+
+
+async def test_a_cancellation_that_was_asked_for_passes() -> None:
+    async def wait() -> None:
+        with translated("Doing it"):
+            await asyncio.Event().wait()
+
+    task = asyncio.create_task(wait())
+    await asyncio.wait([task], timeout=0.01)
+    task.cancel()
+    await asyncio.wait([task])
+
+    assert task.cancelled()
+
+
+async def test_an_expired_deadline_says_so() -> None:
+    with pytest.raises(UnavailableError, match="no answer from the broker in time"), translated("Doing it"):
+        await asyncio.wait_for(asyncio.Event().wait(), timeout=0)

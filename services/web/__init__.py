@@ -1,0 +1,1 @@
+"""The web service: uploads, playback, the catalogue over HTTP, and the pages."""

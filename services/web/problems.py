@@ -1,0 +1,84 @@
+"""Errors as HTTP answers: problem details of RFC 9457, by table from the error tree.
+
+The `detail` is the error's own sentence. The `type` is left at its default, `about:blank`, which says that
+the status code tells all there is to tell apart; `title` is then the code's phrase.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Final
+
+from services.shared.errors import (
+    ConflictError,
+    CorruptFileError,
+    FencedError,
+    InvalidRequestError,
+    NotFoundError,
+    OutOfSpaceError,
+    StaleRingError,
+    TooLargeError,
+    TritonTubeError,
+    UnavailableError,
+    UnsupportedMediaError,
+)
+from services.web.ranges import RangeNotSatisfiableError
+
+MEDIA_TYPE: Final = "application/problem+json"
+
+_SOON: Final = {"Retry-After": "5"}
+_LATER: Final = {"Retry-After": "60"}
+
+_TABLE: Final[dict[type[TritonTubeError], tuple[HTTPStatus, Mapping[str, str]]]] = {
+    InvalidRequestError: (HTTPStatus.BAD_REQUEST, {}),
+    NotFoundError: (HTTPStatus.NOT_FOUND, {}),
+    ConflictError: (HTTPStatus.CONFLICT, {}),
+    TooLargeError: (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, {}),
+    UnsupportedMediaError: (HTTPStatus.UNSUPPORTED_MEDIA_TYPE, {}),
+    RangeNotSatisfiableError: (HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, {}),
+    FencedError: (HTTPStatus.CONFLICT, {}),
+    StaleRingError: (HTTPStatus.SERVICE_UNAVAILABLE, _SOON),
+    CorruptFileError: (HTTPStatus.SERVICE_UNAVAILABLE, _SOON),
+    UnavailableError: (HTTPStatus.SERVICE_UNAVAILABLE, _SOON),
+    OutOfSpaceError: (HTTPStatus.INSUFFICIENT_STORAGE, _LATER),
+}
+"""The nearest class in an error's ancestry decides; one without any is our fault: 500."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Problem:
+    """What went wrong, for people and for programs."""
+
+    status: HTTPStatus
+    detail: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def title(self) -> str:
+        """The status code's phrase."""
+        return self.status.phrase
+
+    def encode(self) -> bytes:
+        """The problem as JSON."""
+        return json.dumps(
+            {"type": "about:blank", "title": self.title, "status": self.status.value, "detail": self.detail},
+            ensure_ascii=False,
+        ).encode()
+
+
+def problem_of(error: TritonTubeError) -> Problem:
+    """How an error of ours is answered."""
+    for kind in type(error).__mro__:
+        if kind in _TABLE:
+            status, headers = _TABLE[kind]
+            return Problem(status=status, detail=str(error), headers={**headers, **_own_headers(error)})
+    return Problem(status=HTTPStatus.INTERNAL_SERVER_ERROR, detail=str(error))
+
+
+def _own_headers(error: TritonTubeError) -> dict[str, str]:
+    if isinstance(error, RangeNotSatisfiableError):
+        return {"Content-Range": f"bytes */{error.size_bytes}"}
+    return {}

@@ -1,0 +1,126 @@
+"""Videos as the HTTP interface shows them: a contract with scripts, apart from how they are stored."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from services.shared.video import HLS_FILE, MPD_FILE, Status, Video, poster_file
+
+_MILLISECONDS = 1000
+
+
+class View(BaseModel):
+    """Base of everything that the JSON interface answers."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class LinksView(View):
+    """Where else to go from here; paths on this server."""
+
+    self: str = Field(description="this record")
+    watch: str = Field(description="the page to watch it on")
+    manifest: str = Field(description="DASH")
+    hls: str = Field(description="HLS")
+
+
+class VideoLinksView(LinksView):
+    """The links of a video that is in the catalogue."""
+
+    embed: str = Field(description="a bare player for an iframe")
+    poster: str | None = Field(description="a still picture, once there is one")
+
+
+class RenditionView(View):
+    """One quality that the video can be watched in."""
+
+    name: str
+    width: int
+    height: int
+    bitrate: int = Field(description="bits per second: the limit while processing, the measured peak after")
+
+
+class VideoView(View):
+    """A video."""
+
+    id: str
+    title: str
+    status: Status
+    reason: str | None = Field(description="why it failed; null unless it did")
+    progress: float = Field(description="how much of the work is done, 0 to 1")
+    duration_s: float | None = Field(description="null until the original has been examined")
+    width: int | None
+    height: int | None
+    frames: int | None
+    renditions: tuple[RenditionView, ...] = Field(description="from the lowest to the highest")
+    created_at: datetime
+    size_bytes: int = Field(description="of the original")
+    links: VideoLinksView
+
+    @classmethod
+    def of(cls, video: Video) -> VideoView:
+        """What is shown of a record."""
+        return cls(
+            id=video.id,
+            title=video.title,
+            status=video.status,
+            reason=video.reason if video.status is Status.FAILED else None,
+            progress=video.progress,
+            duration_s=video.duration_s,
+            width=video.width,
+            height=video.height,
+            frames=video.frames,
+            renditions=tuple(
+                RenditionView(name=r.name, width=r.width, height=r.height, bitrate=r.bitrate)
+                for r in video.renditions
+            ),
+            created_at=datetime.fromtimestamp(video.created_at_ms / _MILLISECONDS, UTC),
+            size_bytes=video.source.size_bytes,
+            links=_video_links(video),
+        )
+
+
+class VideoPageView(View):
+    """Some videos, newest first."""
+
+    videos: tuple[VideoView, ...]
+    next: str | None = Field(description="the `before` that continues the list; null at its end")
+
+
+class UploadView(View):
+    """A video that has just been uploaded."""
+
+    id: str
+    title: str
+    status: Status
+    links: LinksView
+
+    @classmethod
+    def of(cls, video: Video) -> UploadView:
+        """What is answered to an upload."""
+        links = LinksView(**_links(video.id))
+        return cls(id=video.id, title=video.title, status=video.status, links=links)
+
+
+def watch_path(video_id: str) -> str:
+    """Where a video is watched."""
+    return f"/videos/{video_id}"
+
+
+def _links(video_id: str) -> dict[str, str]:
+    return {
+        "self": f"/api/videos/{video_id}",
+        "watch": watch_path(video_id),
+        "manifest": f"/content/{video_id}/{MPD_FILE}",
+        "hls": f"/content/{video_id}/{HLS_FILE}",
+    }
+
+
+def _video_links(video: Video) -> VideoLinksView:
+    return VideoLinksView(
+        **_links(video.id),
+        embed=f"/embed/{video.id}",
+        poster=f"/content/{video.id}/{poster_file(video.generation)}" if video.poster else None,
+    )

@@ -1,0 +1,120 @@
+"""The newest manifests and playlists of a video: the final ones from the ring, before that rendered live."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import Final
+
+from services.shared.catalog import Catalog, WorkBook
+from services.shared.errors import NotFoundError, UnavailableError
+from services.shared.manifest import manifest
+from services.shared.video import Availability, Plan, Status, Video, final_file
+from services.web.cache import Content, ContentCache
+from services.web.conditions import etag_of
+from services.web.flight import SingleFlight
+
+log = logging.getLogger(__name__)
+
+_LIVE_S: Final = 1.0
+"""How old the state of a video in the making may be: players ask for it once a second, each of them."""
+
+_FINAL_S: Final = 10.0
+"""The same for a finished one, which can only still be deleted (and that news comes as an event)."""
+
+_OUTAGE_S: Final = 600.0
+"""For how long a known state serves while etcd does not answer."""
+
+_MAX_STATES: Final = 2048
+
+
+@dataclass(frozen=True, kw_only=True)
+class _State:
+    """What manifests are made from, and when it was read."""
+
+    video: Video
+    live: tuple[Plan, Availability] | None
+    read_at_s: float
+    rendered: dict[str, Content] = field(default_factory=dict)
+    """Live manifests by name: written once, however many players ask."""
+
+    def is_fresh(self, now_s: float) -> bool:
+        """Whether it can be used without asking etcd."""
+        return now_s - self.read_at_s < (_FINAL_S if self.video.status is Status.READY else _LIVE_S)
+
+
+class Manifests:
+    """Manifests by video and name."""
+
+    def __init__(self, *, catalog: Catalog, book: WorkBook, cache: ContentCache) -> None:
+        self._catalog = catalog
+        self._book = book
+        self._cache = cache
+        self._states: OrderedDict[str, _State] = OrderedDict()
+        self._flights = SingleFlight[_State]()
+
+    async def get(self, video_id: str, name: str) -> Content:
+        """A manifest as things stand, at most a second old.
+
+        Raises:
+            NotFoundError: there is no such video or manifest, or nothing to play yet.
+            UnavailableError: etcd or the ring could not be asked.
+        """
+        state = await self._state(video_id)
+        if state.video.status is Status.READY:
+            return await self._cache.get(f"{video_id}/{final_file(name, state.video.generation)}")
+        if name not in state.rendered:
+            state.rendered[name] = _render(name, state)
+        return state.rendered[name]
+
+    def forget(self, video_id: str) -> None:
+        """Look at the catalogue again when this video is next asked for."""
+        self._states.pop(video_id, None)
+
+    async def _state(self, video_id: str) -> _State:
+        known = self._states.get(video_id)
+        if known and known.is_fresh(monotonic()):
+            return known
+        try:
+            return await self._flights.do(video_id, lambda: self._read(video_id))
+        except UnavailableError as error:
+            if known is None or monotonic() - known.read_at_s > _OUTAGE_S:
+                raise
+            log.warning("video %s: serving the manifest known so far: %s", video_id, error)
+            return known
+        except NotFoundError:
+            self.forget(video_id)
+            raise
+
+    async def _read(self, video_id: str) -> _State:
+        read_at_s = monotonic()
+        video = await self._catalog.get(video_id)
+        live = await self._live(video) if video.status is Status.PLAYABLE else None
+        state = _State(video=video, live=live, read_at_s=read_at_s)
+        self._states[video_id] = state
+        self._states.move_to_end(video_id)
+        while len(self._states) > _MAX_STATES:
+            self._states.popitem(last=False)
+        return state
+
+    async def _live(self, video: Video) -> tuple[Plan, Availability] | None:
+        plan = await self._book.plan(video.id, video.generation)
+        availability = await self._catalog.availability(video.id)
+        return (plan, availability) if plan and availability else None
+
+
+def _render(name: str, state: _State) -> Content:
+    if state.live is None:
+        raise NotFoundError(_why_not_yet(state.video))
+    # The record's time of change, not the clock: all web processes give out the very same text.
+    text = manifest(name, *state.live, published_at_ms=state.video.updated_at_ms)
+    return Content(size_bytes=len(text), etag=etag_of(hashlib.sha256(text).hexdigest()), data=text)
+
+
+def _why_not_yet(video: Video) -> str:
+    if video.status is Status.FAILED:
+        return f"This video could not be processed: {video.reason}"
+    return "This video is still being processed: there is nothing to play yet."

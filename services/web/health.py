@@ -1,0 +1,54 @@
+"""For orchestrators and Prometheus: alive, ready, measured."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final
+
+from fastapi import APIRouter
+from fastapi.responses import JSONResponse, Response
+
+from services.shared.errors import TritonTubeError
+from services.shared.telemetry import CONTENT_TYPE_LATEST, exposition
+
+Check = Callable[[], Awaitable[None]]
+"""Returns if the backing service is there, raises an error of ours if not."""
+
+_TIMEOUT_S: Final = 2.0
+_OK: Final = "ok"
+
+
+class Health:
+    """Answers whether this process is alive and what it needs is there."""
+
+    def __init__(self, checks: Mapping[str, Check]) -> None:
+        self._checks = checks
+        self.router = APIRouter(tags=["operations"])
+        self.router.add_api_route("/healthz", self.alive, methods=["GET"])
+        self.router.add_api_route("/readyz", self.ready, methods=["GET"], responses={503: {}})
+        self.router.add_api_route("/metrics", self.metrics, methods=["GET"], response_class=Response)
+
+    async def alive(self) -> dict[str, str]:
+        """200 as long as this process can answer at all."""
+        return {"status": _OK}
+
+    async def ready(self) -> JSONResponse:
+        """200 when every backing service can be reached, else 503; names each."""
+        found = await asyncio.gather(*(self._look(check) for check in self._checks.values()))
+        is_ready = all(state == _OK for state in found)
+        return JSONResponse(dict(zip(self._checks, found, strict=True)), status_code=200 if is_ready else 503)
+
+    async def metrics(self) -> Response:
+        """Everything measured, in Prometheus' text format."""
+        return Response(exposition(), media_type=CONTENT_TYPE_LATEST)
+
+    async def _look(self, check: Check) -> str:
+        try:
+            async with asyncio.timeout(_TIMEOUT_S):
+                await check()
+        except TimeoutError:
+            return "no answer in time"
+        except TritonTubeError as error:
+            return str(error)
+        return _OK

@@ -1,0 +1,65 @@
+"""Server-sent events: pages follow videos without asking again and again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncGenerator, Callable
+from typing import Any, Final
+
+from fastapi import APIRouter
+from fastapi.responses import StreamingResponse
+
+from services.shared.catalog import Catalog
+from services.web.news import Change, Newsroom
+from services.web.views import VideoView
+
+_HEARTBEAT_S: Final = 15.0
+"""Proxies close connections on which nothing happens, often after a minute."""
+
+_HEARTBEAT: Final = ": still here\n\n"
+_HEADERS: Final = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+_STREAM: Final[dict[int | str, dict[str, Any]]] = {
+    200: {"content": {"text/event-stream": {}}, "description": "`video` and `deleted` events"}
+}
+
+
+class Live:
+    """The event streams of all videos and of one."""
+
+    def __init__(self, *, catalog: Catalog, newsroom: Newsroom) -> None:
+        self._catalog = catalog
+        self._newsroom = newsroom
+        self.router = APIRouter(tags=["events"])
+        self._route("/api/events", self.all_videos)
+        self._route("/api/videos/{video_id}/events", self.one_video)
+
+    async def all_videos(self) -> StreamingResponse:
+        """Every change of any video: event `video` with its new record, or `deleted` with its id."""
+        return _streamed(self._changes(None))
+
+    async def one_video(self, video_id: str) -> StreamingResponse:
+        """The record of one video, at once and after every change."""
+        return _streamed(self._changes(VideoView.of(await self._catalog.get(video_id))))
+
+    async def _changes(self, first: VideoView | None) -> AsyncGenerator[str, None]:
+        with self._newsroom.subscribe(first.id if first else None) as subscriber:
+            # Sent at once in any case: the page learns that it is connected.
+            yield _event(first.id, first) if first else _HEARTBEAT
+            while not subscriber.closed:
+                changes = await subscriber.next(_HEARTBEAT_S)
+                yield "".join(_event(*change) for change in changes.items()) or _HEARTBEAT
+
+    def _route(self, path: str, endpoint: Callable[..., Any]) -> None:
+        self.router.add_api_route(
+            path, endpoint, methods=["GET"], response_class=StreamingResponse, responses=_STREAM
+        )
+
+
+def _streamed(events: AsyncGenerator[str, None]) -> StreamingResponse:
+    return StreamingResponse(events, media_type="text/event-stream", headers=_HEADERS)
+
+
+def _event(video_id: str, change: Change) -> str:
+    if change is None:
+        return f"event: deleted\ndata: {json.dumps({'id': video_id})}\n\n"
+    return f"event: video\ndata: {change.model_dump_json()}\n\n"

@@ -1,0 +1,5 @@
+// The bare player for other sites.
+
+import { start } from "./watching.js";
+
+start();

@@ -1,0 +1,124 @@
+// The player: Shaka with its own controls, or the browser's HLS where there is no Media Source Extensions.
+
+const RETRY_MS = 1500;
+const MAX_RETRIES = 20;
+
+const CONTROLS = {
+  bigButtons: ["play_pause"],
+  topControlPanelElements: [],
+  controlPanelElements: ["play_pause", "mute_volume", "time_and_duration", "spacer", "overflow_menu", "fullscreen"],
+  overflowMenuButtons: ["quality", "playback_rate", "language", "captions", "picture_in_picture"],
+  contextMenuElements: ["loop", "picture_in_picture", "save_video_frame", "statistics"],
+  seekBarColors: { base: "rgb(255 255 255 / 25%)", buffered: "rgb(255 255 255 / 45%)", played: "#4fd6d2" },
+  showAudioCodec: false,
+  showVideoCodec: false,
+  // Casting would fetch a script from elsewhere.
+  castSenderUrl: "",
+};
+
+const CONFIGURATION = {
+  streaming: {
+    bufferingGoal: 30,
+    bufferBehind: 60,
+    rebufferingGoal: 1,
+    // A video in the making: wait at the end of what there is, and go on when there is more.
+    inaccurateManifestTolerance: 0,
+    retryParameters: { maxAttempts: 6, baseDelay: 500, backoffFactor: 1.6, fuzzFactor: 0.3, timeout: 20000 },
+  },
+  manifest: {
+    retryParameters: { maxAttempts: 6, baseDelay: 500, backoffFactor: 1.6, fuzzFactor: 0.3, timeout: 10000 },
+    dash: { ignoreMinBufferTime: true, ignoreSuggestedPresentationDelay: true },
+  },
+  abr: { defaultBandwidthEstimate: 4_000_000 },
+};
+
+export class Player {
+  constructor(container) {
+    this.container = container;
+    this.video = container.querySelector("video");
+    this.notice = container.querySelector("#notice");
+    this.manifest = container.dataset.manifest;
+    this.hls = container.dataset.hls;
+    this.shaka = null;
+    this.loading = null;
+    this.loaded = false;
+    this.retries = 0;
+  }
+
+  /** Show a sentence in place of the picture. */
+  say(title, text, { busy = false } = {}) {
+    this.notice.querySelector("[data-notice-title]").textContent = title;
+    this.notice.querySelector("[data-notice-text]").textContent = text;
+    this.notice.querySelector(".spinner").hidden = !busy;
+    this.notice.hidden = false;
+  }
+
+  /** Begin to play, unless that was done already. */
+  load() {
+    this.loading ??= this.begin();
+    return this.loading;
+  }
+
+  async begin() {
+    window.shaka?.polyfill.installAll();
+    if (window.shaka?.Player.isBrowserSupported()) await this.beginWithShaka();
+    else this.beginNatively();
+  }
+
+  async beginWithShaka() {
+    this.shaka ??= await this.makeShaka();
+    try {
+      await this.shaka.load(this.manifest, 0);
+      this.loaded = true;
+      this.retries = 0;
+      this.notice.hidden = true;
+      // Browsers may refuse to start with sound before the visitor did anything; the big button is there then.
+      if (this.video.autoplay) this.video.play().catch(() => {});
+    } catch (error) {
+      this.retryLater(error);
+    }
+  }
+
+  async makeShaka() {
+    const player = new window.shaka.Player();
+    await player.attach(this.video);
+    const overlay = new window.shaka.ui.Overlay(player, this.container, this.video);
+    overlay.configure(CONTROLS);
+    player.configure(CONFIGURATION);
+    player.addEventListener("error", (event) => this.retryLater(event.detail));
+    return player;
+  }
+
+  beginNatively() {
+    if (!this.video.canPlayType("application/vnd.apple.mpegurl")) {
+      this.say("This browser cannot play the video", "A newer one can: any current Chrome, Edge, Firefox or Safari.");
+      return;
+    }
+    this.video.controls = true;
+    this.video.src = this.hls;
+    this.loaded = true;
+    this.notice.hidden = true;
+  }
+
+  retryLater(error) {
+    console.warn("player", error);
+    const critical = !error || error.severity !== window.shaka.util.Error.Severity.RECOVERABLE;
+    if (!critical) return;
+    this.loaded = false;
+    if (this.retries >= MAX_RETRIES) {
+      this.say("Playback stopped", "The video cannot be loaded at the moment. Reload the page to try again.");
+      return;
+    }
+    this.retries += 1;
+    this.say("One moment", "The video is being fetched…", { busy: true });
+    setTimeout(() => this.resume(), RETRY_MS);
+  }
+
+  /** Load again, at the place where it stopped. */
+  async resume() {
+    const at = this.video.currentTime || 0;
+    this.loading = this.beginWithShaka();
+    await this.loading;
+    if (this.loaded && at > 0) this.video.currentTime = at;
+  }
+}

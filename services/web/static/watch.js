@@ -1,0 +1,120 @@
+// The watch page: player, title, progress, and what can be done with the video.
+
+import { bitrate, percent } from "./format.js";
+import { call } from "./http.js";
+import { confirmDelete, toast } from "./messages.js";
+import { start } from "./watching.js";
+
+const ACTIVE = ["uploaded", "processing", "playable"];
+const WORDS = { uploaded: "Waiting", processing: "Processing", playable: "Playable, processing" };
+
+const byId = (id) => document.getElementById(id);
+const id = document.querySelector(".watch").dataset.id;
+
+function show(video) {
+  setTitle(video.title);
+  showWork(video);
+  byId("failure").hidden = video.status !== "failed";
+  byId("failure").querySelector("[data-reason]").textContent = video.reason ?? "";
+  showLadder(video.renditions);
+}
+
+function setTitle(title) {
+  byId("title").textContent = title;
+  byId("delete").dataset.title = title;
+  document.title = `${title} · TritonTube`;
+}
+
+function showWork(video) {
+  const working = byId("working");
+  working.hidden = !ACTIVE.includes(video.status);
+  if (working.hidden) return;
+  working.querySelector("[data-state]").textContent = WORDS[video.status];
+  working.querySelector("[data-percent]").textContent = percent(video.progress);
+  working.querySelector("[data-progress]").value = video.progress;
+  working.querySelector("[data-hint]").textContent = video.status === "playable"
+    ? "You can watch what is ready already."
+    : "It becomes playable long before it is done.";
+}
+
+function showLadder(renditions) {
+  if (!renditions.length) return;
+  byId("ladder").replaceChildren(...[...renditions].reverse().map(rung));
+}
+
+function rung(rendition) {
+  const row = document.createElement("li");
+  const texts = [rendition.name, `${rendition.width} × ${rendition.height}`, bitrate(rendition.bitrate)];
+  row.append(...texts.map((text, index) => {
+    const cell = document.createElement(index ? "span" : "b");
+    cell.textContent = text;
+    return cell;
+  }));
+  return row;
+}
+
+function showRename(shown) {
+  byId("rename-form").hidden = !shown;
+  document.querySelector(".title-row").hidden = shown;
+  if (!shown) return byId("rename").focus();
+  const field = byId("rename-form").elements.title;
+  field.value = byId("title").textContent;
+  field.select();
+}
+
+async function rename(event) {
+  event.preventDefault();
+  const title = new FormData(event.target).get("title");
+  await attempt(async () => {
+    setTitle((await call("PATCH", `/api/videos/${id}`, { title })).title);
+    showRename(false);
+  });
+}
+
+async function askAndDelete() {
+  if (!(await confirmDelete(byId("title").textContent))) return;
+  await attempt(async () => {
+    await call("DELETE", `/api/videos/${id}`);
+    location.assign("/");
+  });
+}
+
+async function retry() {
+  await attempt(async () => show(await call("POST", `/api/videos/${id}/retry`)));
+}
+
+async function copy(button) {
+  const { copy: path, copyFrom } = button.dataset;
+  const text = copyFrom ? absolute(byId(copyFrom).textContent) : new URL(path, location.href).href;
+  await attempt(async () => {
+    // Browsers offer their clipboard to pages on HTTPS and on this very machine only.
+    if (!navigator.clipboard) throw new Error(`This page may not copy for you: ${text}`);
+    await navigator.clipboard.writeText(text);
+    toast("Copied.");
+  });
+}
+
+/** The snippet works on other sites only with this server's name in it. */
+function absolute(snippet) {
+  return snippet.replace('src="/', `src="${location.origin}/`);
+}
+
+async function attempt(action) {
+  try {
+    await action();
+  } catch (problem) {
+    toast(problem.message, { failed: true });
+  }
+}
+
+byId("snippet").textContent = absolute(byId("snippet").textContent);
+byId("rename").addEventListener("click", () => showRename(true));
+byId("rename-form").addEventListener("submit", rename);
+byId("rename-form").addEventListener("reset", () => showRename(false));
+byId("rename-form").addEventListener("keydown", (event) => event.key === "Escape" && showRename(false));
+byId("delete").addEventListener("click", askAndDelete);
+byId("retry").addEventListener("click", retry);
+for (const button of document.querySelectorAll("[data-copy], [data-copy-from]")) {
+  button.addEventListener("click", () => copy(button));
+}
+start(show);

@@ -1,0 +1,38 @@
+// The player together with the state of its video: waits until there is something to play.
+
+import { percent } from "./format.js";
+import { follow } from "./live.js";
+import { Player } from "./player.js";
+
+const PLAYABLE = ["playable", "ready"];
+
+/** Start the player; `onChange` is told each new record. */
+export function start(onChange = () => {}) {
+  const container = document.getElementById("player");
+  const player = new Player(container);
+  window.tritontube = { player };
+
+  const show = (video) => {
+    container.dataset.status = video.status;
+    onChange(video);
+    if (PLAYABLE.includes(video.status)) player.load();
+    else if (player.loaded) return;
+    else if (video.status === "failed") player.say("This video could not be processed", video.reason ?? "");
+    else player.say("Getting your video ready", waitingText(video), { busy: true });
+  };
+  if (PLAYABLE.includes(container.dataset.status)) player.load();
+  if (container.dataset.status === "ready") return player;
+  const stop = follow(`/api/videos/${container.dataset.id}/events`, {
+    video: (video) => {
+      show(video);
+      if (video.status === "ready") stop();
+    },
+    deleted: () => player.say("This video was deleted", ""),
+  });
+  return player;
+}
+
+function waitingText(video) {
+  const done = video.progress > 0 ? ` ${percent(video.progress)} is done.` : "";
+  return `It starts here by itself as soon as there is something to see.${done}`;
+}

@@ -1,0 +1,99 @@
+"""The web service as a process: `python -m services.web`. Its composition root."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import socket
+import sys
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+
+from services.admin.coordinator import Coordinator
+from services.admin.server import admin_server
+from services.shared import lifecycle, telemetry
+from services.shared.broker import Broker
+from services.shared.content import ContentStore
+from services.shared.errors import TritonTubeError
+from services.shared.etcd import EtcdClient
+from services.shared.messages import FIRST_QUEUE
+from services.shared.settings import WebSettings, load
+from services.shared.topology import Topology
+from services.web.announcement import sweep_uploads
+from services.web.app import Backing, WebApp
+from services.web.health import Check
+from services.web.server import HttpServer, listen
+
+log = logging.getLogger("services.web")
+
+
+async def serve(settings: WebSettings, stop: asyncio.Event) -> None:
+    """Be a web process until `stop` is set. Backing services may come and go: what needs them says so.
+
+    Raises:
+        TritonTubeError: it cannot start, or a part of it died.
+    """
+    async with AsyncExitStack() as resources:
+        listener = resources.enter_context(listen(settings.listen))
+        etcd = await resources.enter_async_context(EtcdClient.configured(settings))
+        topology = await resources.enter_async_context(Topology.follow(etcd))
+        memory_bytes = settings.max_concurrent_uploads * settings.part_bytes
+        store = await resources.enter_async_context(ContentStore.connect(topology, memory_bytes=memory_bytes))
+        broker = await resources.enter_async_context(
+            Broker.connect(
+                settings.amqp_url, app_id="web", instance=settings.instance, connect_timeout_s=None
+            )
+        )
+        if settings.admin_listen:
+            await resources.enter_async_context(admin_server(settings.admin_listen, topology))
+        coordinator = Coordinator(
+            etcd, topology, replicas=settings.replicas, bootstrap_nodes=settings.bootstrap_nodes
+        )
+        checks = _checks(etcd, topology, broker)
+        app = WebApp(Backing(settings=settings, etcd=etcd, store=store, broker=broker, checks=checks))
+        async with lifecycle.background(
+            coordinator.run(),
+            app.newsroom.run(broker, instance=settings.instance),
+            sweep_uploads(app.catalog),
+        ):
+            await _serve_http(app, listener, settings, stop)
+
+
+async def _serve_http(
+    app: WebApp, listener: socket.socket, settings: WebSettings, stop: asyncio.Event
+) -> None:
+    log.info("serving http://%s", settings.listen)
+    server = HttpServer(app, listener, on_stop=app.newsroom.close)
+    await server.run(stop, drain_timeout_s=settings.drain_timeout_s)
+
+
+def _checks(etcd: EtcdClient, topology: Topology, broker: Broker) -> dict[str, Check]:
+    async def etcd_answers() -> None:
+        await etcd.get("videos/")
+
+    async def ring_is_formed() -> None:
+        _ = topology.view
+
+    async def broker_answers() -> None:
+        await broker.depth(FIRST_QUEUE)
+
+    return {"etcd": etcd_answers, "ring": ring_is_formed, "broker": broker_answers}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a web process; returns the exit code. Every setting of it is an option."""
+    parser = argparse.ArgumentParser(prog="python -m services.web", description="Run one web process.")
+    for name, field in WebSettings.model_fields.items():
+        parser.add_argument(f"--{name.replace('_', '-')}", help=field.description)
+    try:
+        settings = load(WebSettings, **vars(parser.parse_args(arguments)))
+    except TritonTubeError as error:
+        sys.stderr.write(f"{error}\n")
+        return lifecycle.EXIT_USAGE
+    telemetry.set_up(settings)
+    return lifecycle.run(lambda stop: serve(settings, stop))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,139 @@
+"""The web application, assembled: which path is answered by what, and how errors are told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Final
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import Response
+from starlette.exceptions import HTTPException
+
+from services.shared.broker import Broker
+from services.shared.catalog import Catalog, WorkBook
+from services.shared.content import ContentStore
+from services.shared.dispatch import Dispatcher
+from services.shared.errors import TritonTubeError
+from services.shared.etcd import EtcdClient
+from services.shared.settings import WebSettings
+from services.web import ringfiles
+from services.web.api import VideoApi
+from services.web.assets import Assets
+from services.web.cache import ContentCache
+from services.web.guard import Guard
+from services.web.health import Check, Health
+from services.web.herald import Herald
+from services.web.live import Live
+from services.web.manifests import Manifests
+from services.web.negotiation import prefers_html
+from services.web.news import Newsroom
+from services.web.pages import Pages
+from services.web.playback import PREFIX, Playback
+from services.web.problems import MEDIA_TYPE, Problem, problem_of
+from services.web.server import App, Receive, Scope, Send
+from services.web.uploads import Uploads
+
+_UPLOAD_PATHS: Final = frozenset({"/upload"})
+_JSON_PATHS: Final = ("/api/", "/openapi.json")
+_DESCRIPTION: Final = "Self-hosted video on demand. Errors are problem details of RFC 9457."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Backing:
+    """What the application stands on."""
+
+    settings: WebSettings
+    etcd: EtcdClient
+    store: ContentStore
+    broker: Broker
+    checks: Mapping[str, Check]
+    """What has to be there for this process to be ready, by name."""
+
+
+class WebApp:
+    """All of the HTTP interface; an ASGI application."""
+
+    def __init__(self, backing: Backing) -> None:
+        self.catalog = Catalog(backing.etcd)
+        files = ringfiles.RingFiles(backing.store)
+        self._cache = ContentCache(limit_bytes=backing.settings.cache_bytes, load=files.load)
+        self._manifests = Manifests(catalog=self.catalog, book=WorkBook(backing.etcd), cache=self._cache)
+        self.newsroom = Newsroom(self.catalog, on_hint=self._forget)
+        self._playback = Playback(cache=self._cache, stream=files.stream, manifest=self._manifests.get)
+        self._other: App = self._assemble(backing)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request: content on the short way, all else through FastAPI."""
+        is_content = scope["type"] == "http" and scope["path"].startswith(PREFIX)
+        await (self._playback if is_content else self._other)(scope, receive, send)
+
+    def _assemble(self, backing: Backing) -> FastAPI:
+        herald = Herald(Dispatcher(backing.broker), hint=self.newsroom.hint)
+        assets = Assets()
+        api = FastAPI(title="TritonTube", description=_DESCRIPTION, docs_url=None, redoc_url=None)
+        pages = Pages(backing.settings, catalog=self.catalog, assets=assets, openapi=api.openapi)
+        uploads = Uploads(
+            backing.settings, etcd=backing.etcd, catalog=self.catalog, store=backing.store, herald=herald
+        )
+        parts = (
+            uploads,
+            VideoApi(catalog=self.catalog, herald=herald),
+            Live(catalog=self.catalog, newsroom=self.newsroom),
+            Health(backing.checks),
+            pages,
+            assets,
+        )
+        for part in parts:
+            api.include_router(part.router)
+        api.add_middleware(Guard, large_bodies=_UPLOAD_PATHS)
+        _explain_errors(api, pages)
+        return api
+
+    def _forget(self, video_id: str, gone: bool) -> None:  # noqa: FBT001 - a plain callback
+        """Let go of what is known of a video that something happened to."""
+        self._manifests.forget(video_id)
+        if gone:
+            self._cache.forget(f"{video_id}/")
+
+
+def _explain_errors(api: FastAPI, pages: Pages) -> None:
+    """Answer every error with a problem: a page for people, JSON for programs."""
+
+    def answer(request: Request, problem: Problem) -> Response:
+        is_page = not request.url.path.startswith(_JSON_PATHS)
+        if is_page and prefers_html(request.headers.get("accept", "")):
+            return pages.problem(problem)
+        return Response(
+            problem.encode(), problem.status.value, headers=dict(problem.headers), media_type=MEDIA_TYPE
+        )
+
+    async def on_own(request: Request, error: Exception) -> Response:
+        assert isinstance(error, TritonTubeError)
+        return answer(request, problem_of(error))
+
+    async def on_http(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        status = HTTPStatus(error.status_code)
+        return answer(request, Problem(status=status, detail=_sentence(error), headers=error.headers or {}))
+
+    async def on_invalid(request: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)
+        wrong = "; ".join(f"{'.'.join(map(str, item['loc'][1:]))}: {item['msg']}" for item in error.errors())
+        return answer(request, Problem(status=HTTPStatus.UNPROCESSABLE_ENTITY, detail=wrong))
+
+    async def on_bug(request: Request, _: Exception) -> Response:
+        detail = "Something went wrong here that should not; the log of this server has the details."
+        return answer(request, Problem(status=HTTPStatus.INTERNAL_SERVER_ERROR, detail=detail))
+
+    api.add_exception_handler(TritonTubeError, on_own)
+    api.add_exception_handler(HTTPException, on_http)
+    api.add_exception_handler(RequestValidationError, on_invalid)
+    api.add_exception_handler(Exception, on_bug)
+
+
+def _sentence(error: HTTPException) -> str:
+    status = HTTPStatus(error.status_code)
+    return status.description if error.detail == status.phrase and status.description else str(error.detail)

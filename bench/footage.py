@@ -1,0 +1,49 @@
+"""What is encoded: real footage looped to a minute or more, and a generated picture of 1080 lines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final
+
+from bench.machine import require_file
+from tests.harness.sources import BIG_BUCK_BUNNY, BIKES, VTEST, ffmpeg, x264
+
+
+def street(folder: Path, *, duration_s: int) -> Path:
+    """A street from above, 768x576, 10 frames per second, hardly any key frames, silent."""
+    return _looped(require_file(VTEST, package="opencv-doc"), folder / "street.mkv", duration_s)
+
+
+def bikes(folder: Path, *, duration_s: int) -> Path:
+    """Bicycles in a street, 640x272, 25 frames per second, silent."""
+    return _looped(BIKES, folder / "bikes.mp4", duration_s)
+
+
+def bunny(folder: Path, *, duration_s: int) -> Path:
+    """An animated film, 1280x720, 25 frames per second, with sound in 5.1 channels."""
+    return _looped(BIG_BUCK_BUNNY, folder / "bunny.mp4", duration_s)
+
+
+def screen(folder: Path, *, duration_s: int) -> Path:
+    """A generated picture like a screen recording's: 1920x1080, 15 frames per second, with a tone."""
+    path = folder / "screen.mp4"
+    ffmpeg(
+        *("-f", "lavfi", "-i", "testsrc2=size=1920x1080:rate=15", "-f", "lavfi", "-i", "sine=frequency=330"),
+        *("-t", str(duration_s), *x264(), "-c:a", "aac", str(path)),
+    )
+    return path
+
+
+SOURCES: Final[Mapping[str, Callable[..., Path]]] = {
+    "street": street,
+    "bikes": bikes,
+    "bunny": bunny,
+    "screen": screen,
+}
+
+
+def _looped(original: Path, path: Path, duration_s: int) -> Path:
+    copied = ("-map", "0:V:0", "-map", "0:a?", "-c", "copy", "-t", str(duration_s))
+    ffmpeg("-stream_loop", "-1", "-fflags", "+genpts", "-i", str(original), *copied, str(path))
+    return path

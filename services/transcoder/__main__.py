@@ -47,7 +47,7 @@ async def serve(settings: TranscoderSettings, stop: asyncio.Event) -> None:
         async with (
             EtcdClient.configured(settings) as etcd,
             Topology.follow(etcd) as topology,
-            ContentStore.open(topology) as content,
+            ContentStore.connect(topology) as content,
             Broker.connect(settings.amqp_url, app_id="transcoder", instance=settings.instance) as broker,
             SourceFeed.start(content, cache_bytes=settings.source_cache_bytes) as feed,
         ):

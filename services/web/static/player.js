@@ -29,7 +29,12 @@ const CONFIGURATION = {
     retryParameters: { maxAttempts: 6, baseDelay: 500, backoffFactor: 1.6, fuzzFactor: 0.3, timeout: 10000 },
     dash: { ignoreMinBufferTime: true, ignoreSuggestedPresentationDelay: true },
   },
-  abr: { defaultBandwidthEstimate: 4_000_000 },
+  abr: {
+    defaultBandwidthEstimate: 4_000_000,
+    // A device too slow for a quality gives it up for half a minute, menu included. Two seconds with every
+    // seventh picture missing, as after any hiccup at the start, are not enough to tell.
+    advanced: { droppedFramesInterval: 6, droppedFramesThreshold: 0.4 },
+  },
 };
 
 export class Player {

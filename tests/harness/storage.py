@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import sys
@@ -190,9 +191,12 @@ async def storage_cluster(
         for node in nodes:
             node.server.start()
             stack.callback(_end, node)
-        await Coordinator(client, topology, replicas=replicas, bootstrap_nodes=count).form()
+        for node in nodes:
+            await node.up()
+        async with asyncio.timeout(_READY_DEADLINE_S):
+            await Coordinator(client, topology, replicas=replicas, bootstrap_nodes=count).form()
+            await topology.ready(_READY_DEADLINE_S)
         cluster = StorageCluster(etcd=etcd, nodes=nodes, client=client, topology=topology)
-        await topology.ready(_READY_DEADLINE_S)
         await cluster.heal()
         yield cluster
 

@@ -6,6 +6,7 @@ import asyncio
 import os
 import random
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from functools import partial
 
 import pytest
@@ -18,8 +19,12 @@ from services.shared.errors import (
     TooLargeError,
     UnavailableError,
 )
+from services.shared.ring.placement import partition_of
+from services.shared.ring.state import Phase
+from services.shared.ring.table import RingTable
 from services.shared.video import new_video_id
-from tests.harness.storage import StorageNode, sha256
+from tests.harness.ring import publish
+from tests.harness.storage import StorageCluster, StorageNode, sha256
 from tests.harness.waiting import eventually
 
 
@@ -286,3 +291,29 @@ async def test_readers_notice_nothing_while_one_node_after_another_is_killed(sto
         await storage.heal()
     over.set()
     await asyncio.gather(*readers)
+
+
+# ---- while the ring changes ----
+
+
+@asynccontextmanager
+async def migrating(storage: StorageCluster) -> AsyncIterator[RingTable]:
+    """Files are moving to a table in which each partition has another second owner."""
+    stable = (await storage.topology.refresh()).state
+    names = sorted(stable.nodes)
+    cur = storage.topology.view.cur
+    rows = tuple((row[0], next(name for name in names if name not in row)) for row in cur.rows)
+    following = RingTable(rows)
+    moving = {"epoch": stable.epoch + 1, "phase": Phase.MIGRATING, "next": following.id}
+    await publish(storage.client, stable.model_copy(update=moving), following)
+    await storage.topology.wait_for_epoch(stable.epoch + 1)
+    yield following
+    await publish(storage.client, stable.model_copy(update={"epoch": stable.epoch + 2}))
+    await storage.topology.wait_for_epoch(stable.epoch + 2)
+
+
+async def test_while_files_move_a_write_reaches_the_owners_of_both_tables(storage, content, key):
+    async with migrating(storage) as following:
+        await content.put(key, b"content")
+        owners = {*storage.topology.view.owners(partition_of(key)), *following.owners(partition_of(key))}
+        assert await holders(storage, key) == owners

@@ -6,10 +6,9 @@ import asyncio
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 from services.shared.content.files import StoredFile
-from services.shared.content.nodes import Nodes
 from services.shared.content.part import Part
 from services.shared.errors import (
     OutOfSpaceError,
@@ -24,7 +23,13 @@ log = logging.getLogger(__name__)
 
 _PATIENCE_S: Final = 2.0
 _PATIENCE_BYTES_PER_S: Final = 8 << 20
-_LINGER_S: Final = 1.0
+
+
+class Puts(Protocol):
+    """What sends a file to one node; see `Nodes.put`."""
+
+    async def put(self, node: str, key: str, part: Part, *, epoch: int) -> StoredFile:
+        """Return once the node has the file durably."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,8 +45,11 @@ class Attempt:
     the file could not be acknowledged otherwise. A late one still counts if it makes it in the end.
     """
 
-    def __init__(self, nodes: Nodes, view: RingView, key: str, part: Part) -> None:
+    def __init__(
+        self, nodes: Puts, view: RingView, key: str, part: Part, *, patience_s: float = _PATIENCE_S
+    ) -> None:
         self._nodes = nodes
+        self._patience_s = patience_s
         self._view = view
         self._key = key
         self._part = part
@@ -85,7 +93,7 @@ class Attempt:
 
     def _time_left_s(self, sending: _Sending) -> float:
         """How long until a node is late. As long as the source keeps us waiting, that is not its fault."""
-        allowed_s = _PATIENCE_S + self._part.size_bytes / _PATIENCE_BYTES_PER_S
+        allowed_s = self._patience_s + self._part.size_bytes / _PATIENCE_BYTES_PER_S
         if self._part.completed_at is None:
             return allowed_s
         return max(sending.began, self._part.completed_at) + allowed_s - asyncio.get_running_loop().time()
@@ -134,7 +142,7 @@ class Attempt:
         """Give nodes that are nearly done a moment: more copies are better, waiting for long is not."""
         on_time = [task for task, sending in self._sending.items() if sending.node not in self._late]
         if on_time:
-            await asyncio.wait(on_time, timeout=_LINGER_S)
+            await asyncio.wait(on_time, timeout=self._patience_s / 2)
 
     def _take_answer(self, task: asyncio.Task[StoredFile]) -> None:
         node = self._sending.pop(task).node

@@ -10,12 +10,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeVar
 
-from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_random_exponential
+from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
 from services.shared.errors import NotFoundError, RequestError, TritonTubeError, UnavailableError
-from services.shared.topology import Topology
+from services.shared.ring.view import RingView
 
 HEDGE_S: Final = 0.15
 """A node that has not answered by then gets company. Most answers take a few milliseconds."""
@@ -28,6 +28,17 @@ T = TypeVar("T")
 
 Ask = Callable[[str], Coroutine[Any, Any, T | None]]
 """Asks one node. None: it says that it has no copy."""
+
+
+class Ring(Protocol):
+    """What is needed of `Topology`."""
+
+    @property
+    def view(self) -> RingView:
+        """The newest view known."""
+
+    async def refresh(self) -> RingView:
+        """One that a majority of etcd vouches for."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,49 +54,55 @@ class Search(Generic[T]):
     """Asks the nodes that may have a copy of one file.
 
     Args:
-        topology: where they are.
+        ring: where they are.
         key: of the file.
         ask: one node.
         discard: lets go of an answer that came too late to win.
         avoid: a node to ask last.
+        deadline_s: for repeating what failed because somebody was out of reach.
     """
 
     def __init__(
         self,
-        topology: Topology,
+        ring: Ring,
         key: str,
         *,
         ask: Ask[T],
         discard: Callable[[T], None] = lambda _: None,
         avoid: str = "",
+        deadline_s: float = _DEADLINE_S,
     ) -> None:
-        self._topology = topology
+        self._ring = ring
         self._key = key
         self._ask = ask
         self._discard = discard
         self._avoid = avoid
+        self._deadline_s = deadline_s
 
-    @retry(
-        retry=retry_if_exception_type(UnavailableError),
-        wait=wait_random_exponential(multiplier=0.1, max=_MAX_PAUSE_S),
-        stop=stop_after_delay(_DEADLINE_S),
-        reraise=True,
-    )
     async def run(self) -> Found[T]:
-        """Find a copy, within about 10 s.
+        """Find a copy, or give up after the deadline.
 
         Raises:
             NotFoundError: there is none, proved.
             RequestError: a node refused the question itself.
             UnavailableError: none was found, and a node that may have one is out of reach.
         """
-        view = self._topology.view
+        retrying = AsyncRetrying(
+            retry=retry_if_exception_type(UnavailableError),
+            wait=wait_random_exponential(multiplier=0.1, max=_MAX_PAUSE_S),
+            stop=stop_after_delay(self._deadline_s),
+            reraise=True,
+        )
+        return await retrying(self._try)
+
+    async def _try(self) -> Found[T]:
+        view = self._ring.view
         order = sorted(view.read_order(self._key), key=lambda node: node == self._avoid)
         for _ in range(_PASSES):
             found = await _Pass(self._ask, self._discard, order).run()
             if found:
                 return found
-        if not order or (await self._topology.refresh()).epoch != view.epoch:
+        if not order or (await self._ring.refresh()).epoch != view.epoch:
             raise UnavailableError(f"The ring changed while {self._key} was looked for.")
         raise NotFoundError(f"There is no file {self._key}.")
 

@@ -1,0 +1,184 @@
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from services.shared.errors import ConflictError, NotFoundError, OutOfSpaceError, UnavailableError
+from services.shared.ring.placement import partition_of
+from services.storage.datafolder import DataFolder, opened
+from services.storage.disk import object_name
+from services.storage.fence import Obstacle
+from services.storage.store import Published, Store
+
+VIDEO = "0123456789abcdef"
+KEY = f"{VIDEO}/file"
+
+
+@contextmanager
+def writable(root: Path, *, capacity_bytes: int | None = None) -> Iterator[DataFolder]:
+    with opened(root, reserve_fraction=0, capacity_bytes=capacity_bytes) as folder:
+        folder.store.fence.adopt(1)
+        for obstacle in Obstacle:
+            folder.store.fence.clear(obstacle)
+        yield folder
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def folder(root: Path) -> Iterator[DataFolder]:
+    with writable(root) as folder:
+        yield folder
+
+
+@pytest.fixture
+def store(folder: DataFolder) -> Store:
+    return folder.store
+
+
+def put(store: Store, key: str, data: bytes) -> Published:
+    with store.stage(len(data)) as stage:
+        stage.append(data)
+        return store.publish(stage, key=key, epoch=1)
+
+
+def read(store: Store, key: str) -> bytes:
+    with store.open(key) as file:
+        return file.read(0, 1 << 20)
+
+
+def path_of(root: Path, key: str) -> Path:
+    name = object_name(key)
+    return root / "objects" / name[:3] / name[3:5] / name
+
+
+def damage(root: Path, key: str) -> None:
+    path = path_of(root, key)
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+def test_the_folder_of_an_object_is_its_partition():
+    for number in range(100):
+        key = f"{VIDEO}/{number}"
+        assert int(object_name(key)[:3], 16) == partition_of(key)
+
+
+def test_a_stage_that_is_left_unpublished_leaves_nothing(root, store):
+    with store.stage() as stage:
+        stage.append(b"content")
+    assert not list((root / "tmp").iterdir())
+    with pytest.raises(NotFoundError):
+        store.open(KEY)
+
+
+def test_a_damaged_trailer_makes_way_for_a_sound_copy(root, store):
+    put(store, KEY, b"content")
+    damage(root, KEY)
+    assert put(store, KEY, b"content").created
+    assert read(store, KEY) == b"content"
+    assert len(list((root / "quarantine").iterdir())) == 1
+    assert store.index.totals.files == 1
+
+
+def test_a_damaged_copy_is_set_aside_but_not_the_sound_one_that_replaced_it(store):
+    put(store, KEY, b"content")
+    with store.open(KEY) as old:
+        store.set_aside(KEY, old)
+        put(store, KEY, b"content")
+        store.set_aside(KEY, old)
+    assert read(store, KEY) == b"content"
+    assert store.index.totals.files == 1
+
+
+def test_a_failed_sync_makes_the_node_read_only_and_reads_go_on(folder, store, monkeypatch):
+    put(store, KEY, b"content")
+
+    def failing(_: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "fsync", failing)
+    with pytest.raises(UnavailableError):
+        put(store, f"{VIDEO}/second", b"content")
+    monkeypatch.undo()
+    assert "durable" in folder.guard.read_only_reason
+    with pytest.raises(UnavailableError):
+        put(store, f"{VIDEO}/third", b"content")
+    assert read(store, KEY) == b"content"
+
+
+def test_after_a_failed_sync_the_next_start_looks_at_the_whole_disk(root):
+    with writable(root) as folder:
+        folder.guard.stop_writing("The disk failed.")
+    with writable(root) as folder:
+        assert not folder.store.complete
+
+
+def test_a_full_disk_is_told_apart_from_a_broken_one(store, folder, monkeypatch):
+    def full(_: int, __: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "write", full)
+    with pytest.raises(OutOfSpaceError):
+        put(store, KEY, b"content")
+    monkeypatch.undo()
+    assert not folder.guard.read_only_reason
+    assert put(store, KEY, b"content").created
+
+
+def test_incoming_bytes_count_against_the_capacity_before_they_are_stored(root):
+    with writable(root, capacity_bytes=1000) as folder:
+        with folder.store.stage() as first, folder.store.stage() as second:
+            first.append(bytes(600))
+            with pytest.raises(OutOfSpaceError):
+                second.append(bytes(600))
+        assert folder.space.free_bytes() == 1000
+        put(folder.store, KEY, bytes(600))
+        assert folder.space.free_bytes() == 400
+        with pytest.raises(OutOfSpaceError):
+            folder.store.stage(500)
+
+
+def test_a_lost_index_is_rebuilt_and_strangers_are_left_alone(root):
+    with writable(root) as folder:
+        put(folder.store, KEY, b"content")
+        put(folder.store, f"{VIDEO}/bad", b"content")
+    damage(root, f"{VIDEO}/bad")
+    (path_of(root, KEY).parent / "README").touch()
+    (root / "index.sqlite").write_bytes(b"garbage" * 1000)
+    with writable(root) as folder:
+        store = folder.store
+        assert not store.complete
+        with pytest.raises(UnavailableError):
+            store.purge_page(VIDEO)
+        for key in (KEY, f"{VIDEO}/bad"):
+            store.reconcile(partition_of(key))
+        assert [info.key for info in store.index.of_video(VIDEO)] == [KEY]
+        assert read(store, KEY) == b"content"
+
+
+def test_an_index_entry_without_its_object_is_dropped(root):
+    with writable(root) as folder:
+        put(folder.store, KEY, b"content")
+        path_of(root, KEY).unlink()
+        assert folder.store.durable([KEY]) == []
+        assert folder.store.index.totals.files == 0
+
+
+def test_a_purge_takes_all_files_of_one_video(store):
+    for number in range(5):
+        put(store, f"{VIDEO}/{number}", b"content")
+    put(store, "zzzzzzzzzzzzzzzz/kept", b"content")
+    store.fence.bury({VIDEO})
+    assert store.purge_page(VIDEO) == 5
+    assert store.purge_page(VIDEO) == 0
+    with pytest.raises(ConflictError):
+        put(store, KEY, b"content")
+    assert read(store, "zzzzzzzzzzzzzzzz/kept") == b"content"

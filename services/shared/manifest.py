@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from fractions import Fraction
 from itertools import groupby, pairwise
+from math import ceil
 from typing import Final
 from xml.etree import ElementTree as ET
 
@@ -195,6 +196,8 @@ def _liveness(shown: _Presentation, published_at_ms: int) -> dict[str, str]:
         "availabilityStartTime": _AVAILABLE_SINCE,
         "publishTime": datetime.fromtimestamp(published_at_ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
         "minimumUpdatePeriod": _UPDATE_PERIOD,
+        # As far behind the end as the beginning is: players would start near the end, as for a broadcast.
+        "suggestedPresentationDelay": f"PT{ceil(shown.duration)}S",
     }
 
 

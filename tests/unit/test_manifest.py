@@ -135,6 +135,7 @@ def test_a_growing_video_has_a_dynamic_mpd_with_what_is_there():
     assert root.get("minimumUpdatePeriod") == "PT1S"
     assert root.get("publishTime") == "2023-11-14T22:13:20.000000Z"
     assert root.get("mediaPresentationDuration") == "PT21.688333S"
+    assert root.get("suggestedPresentationDelay") == "PT22S"  # so that players begin at the beginning
     assert timeline(root, "240p") == [{"t": "0", "d": "120120", "r": "2"}]
     assert root.find(".//d:Representation[@id='360p']", DASH) is None
 

@@ -260,6 +260,8 @@ class Video(Record):
     generation: int = 0
     whole: bool = False
     """Encode in a single piece: cutting this source did not yield exact pieces."""
+    refused: bool = False
+    """It failed because the source is no video that can be played; the source has been purged."""
     source: Source
     progress: float = 0.0
     duration_s: float | None = None
@@ -268,6 +270,11 @@ class Video(Record):
     frames: int | None = None
     renditions: tuple[Rendition, ...] = ()
     poster: bool = False
+
+    @property
+    def retryable(self) -> bool:
+        """Whether it failed in a way that trying again may mend."""
+        return self.status is Status.FAILED and not self.refused
 
     def moved_to(self, status: Status, *, now_ms: int, **changes: object) -> Video:
         """The record after a status change, other fields replaced by `changes`.

@@ -58,6 +58,7 @@ class Planner:
         try:
             plan, tasks = await self._preparation.plan(video, workers=max(1, workers))
         except UnsupportedMediaError as error:
+            await self._catalog.refuse(video.id, video.generation, str(error))
             raise PermanentJobError(str(error)) from error
         if await self._book.write_plan(video.id, plan, _stamped(tasks)):
             log.info("video %s: %d tasks planned", video.id, len(tasks))

@@ -49,6 +49,7 @@ class VideoView(View):
     title: str
     status: Status
     reason: str | None = Field(description="why it failed; null unless it did")
+    retryable: bool = Field(description="whether it failed in a way that trying again may mend")
     progress: float = Field(description="how much of the work is done, 0 to 1")
     duration_s: float | None = Field(description="null until the original has been examined")
     width: int | None
@@ -67,6 +68,7 @@ class VideoView(View):
             title=video.title,
             status=video.status,
             reason=video.reason if video.status is Status.FAILED else None,
+            retryable=video.retryable,
             progress=video.progress,
             duration_s=video.duration_s,
             width=video.width,

@@ -140,6 +140,24 @@ async def test_a_failed_video_starts_over_under_the_next_generation(catalog, etc
     assert video.id in await catalog.active_ids()
 
 
+async def test_a_refused_source_is_purged_and_cannot_be_retried(catalog, etcd_client):
+    video = await uploaded(catalog, etcd_client)
+    refused = await catalog.refuse(video.id, 0, "No picture in it.")
+    assert (refused.status, refused.reason, refused.retryable) == (Status.FAILED, "No picture in it.", False)
+    assert await etcd_client.get(keys.tombstone(video.id))
+    with pytest.raises(ConflictError, match="upload another"):
+        await catalog.retry(video.id)
+    assert (await catalog.delete(video.id)).status is Status.DELETED
+
+
+async def test_refusing_a_video_that_has_moved_on_buries_nothing(catalog, etcd_client):
+    video = await uploaded(catalog, etcd_client)
+    await catalog.fail(video.id, 0, "first")
+    again = await catalog.retry(video.id)
+    assert await catalog.refuse(video.id, 0, "late") == again
+    assert await etcd_client.get(keys.tombstone(video.id)) is None
+
+
 async def test_a_failure_of_an_earlier_generation_changes_nothing(catalog, etcd_client):
     video = await uploaded(catalog, etcd_client)
     await catalog.fail(video.id, 0, "first")

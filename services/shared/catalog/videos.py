@@ -81,6 +81,8 @@ class Catalog:
     async def change(self, video_id: str, decide: Decision, *, with_ops: tuple[EtcdOp, ...] = ()) -> Video:
         """Replace a record by what `decide` makes of it, together with `with_ops`, in one transaction.
 
+        Nothing is written where `decide` leaves the record as it is.
+
         Raises:
             NotFoundError: the video is unknown.
             ConflictError: from `decide`, where the change is not allowed.
@@ -90,7 +92,7 @@ class Catalog:
             kv = await self._record(video_id)
             before = Video.model_validate_json(kv.value)
             after = decide(before)
-            if after == before and not with_ops:
+            if after == before:
                 return before
             if await self._swap(kv, after, with_ops):
                 return after
@@ -140,6 +142,16 @@ class Catalog:
 
         return await self.change(video_id, decide)
 
+    async def refuse(self, video_id: str, generation: int, reason: str) -> Video:
+        """Mark a video failed because of its source, and have the source purged: no retry can mend it."""
+
+        def decide(video: Video) -> Video:
+            if video.generation != generation or video.status not in ACTIVE:
+                return video
+            return video.moved_to(Status.FAILED, now_ms=now_ms(), reason=reason, refused=True)
+
+        return await self.change(video_id, decide, with_ops=(self._tombstone(video_id),))
+
     async def retry(self, video_id: str) -> Video:
         """Start a failed video over, under the next generation.
 
@@ -150,6 +162,8 @@ class Catalog:
         def decide(video: Video) -> Video:
             if video.status is not Status.FAILED:
                 raise ConflictError(f"Only a failed video can be retried; this one is {video.status}.")
+            if video.refused:
+                raise ConflictError("This file is no video that can be played, and is gone: upload another.")
             return restarted(video)
 
         return await self.change(video_id, decide, with_ops=(delete_op(keys.availability(video_id)),))
@@ -218,7 +232,7 @@ class Catalog:
             [
                 delete_op(keys.upload(video_id)),
                 delete_op(keys.uploader(video_id)),
-                put_op(keys.tombstone(video_id), str(now_ms()).encode()),
+                self._tombstone(video_id),
             ],
         )
         return result.succeeded
@@ -246,12 +260,15 @@ class Catalog:
         return result.succeeded
 
     @staticmethod
-    def _burial(video_id: str) -> list[EtcdOp]:
+    def _tombstone(video_id: str) -> EtcdOp:
+        return put_op(keys.tombstone(video_id), str(now_ms()).encode())
+
+    def _burial(self, video_id: str) -> list[EtcdOp]:
         single = (keys.video(video_id), keys.active(video_id), keys.availability(video_id))
         return [
             *(delete_op(key) for key in single),
             *(delete_prefix_op(prefix) for prefix in keys.everything_of(video_id)),
-            put_op(keys.tombstone(video_id), str(now_ms()).encode()),
+            self._tombstone(video_id),
         ]
 
 

@@ -11,6 +11,14 @@ export function size(bytes) {
   return `${bytes < 100 ? Number(bytes.toPrecision(3)) : Math.round(bytes)} ${UNITS[unit]}`;
 }
 
+/** A place in a video: `4:07`, `1:02:03`. */
+export function clock(seconds) {
+  const whole = Math.floor(seconds);
+  const [hours, minutes, rest] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60, whole % 60];
+  const two = (number) => String(number).padStart(2, "0");
+  return hours ? `${hours}:${two(minutes)}:${two(rest)}` : `${minutes}:${two(rest)}`;
+}
+
 export function percent(fraction) {
   return `${Math.floor(fraction * 100)} %`;
 }

@@ -1,12 +1,14 @@
 // The player: Shaka with its own controls, or the browser's HLS where there is no Media Source Extensions.
 
+import { clock } from "./format.js";
+
 const RETRY_MS = 1500;
 const MAX_RETRIES = 20;
 
 const CONTROLS = {
   bigButtons: ["play_pause"],
   topControlPanelElements: [],
-  controlPanelElements: ["play_pause", "mute_volume", "time_and_duration", "spacer", "overflow_menu", "fullscreen"],
+  controlPanelElements: ["play_pause", "mute_volume", "clock", "spacer", "overflow_menu", "fullscreen"],
   overflowMenuButtons: ["quality", "playback_rate", "language", "captions", "picture_in_picture"],
   contextMenuElements: ["loop", "picture_in_picture", "save_video_frame", "statistics"],
   seekBarColors: { base: "rgb(255 255 255 / 25%)", buffered: "rgb(255 255 255 / 45%)", played: "#4fd6d2" },
@@ -27,7 +29,8 @@ const CONFIGURATION = {
   },
   manifest: {
     retryParameters: { maxAttempts: 6, baseDelay: 500, backoffFactor: 1.6, fuzzFactor: 0.3, timeout: 10000 },
-    dash: { ignoreMinBufferTime: true, ignoreSuggestedPresentationDelay: true },
+    // A video in the making is as long from the beginning as it will be; no live edge that moves with the clock.
+    dash: { autoCorrectDrift: false, ignoreMinBufferTime: true, ignoreSuggestedPresentationDelay: true },
   },
   abr: {
     defaultBandwidthEstimate: 4_000_000,
@@ -36,6 +39,25 @@ const CONFIGURATION = {
     advanced: { droppedFramesInterval: 6, droppedFramesThreshold: 0.4 },
   },
 };
+
+/** Shaka's own clock counts back from the end while a video is in the making; this one never does. */
+function registerClock() {
+  class Clock extends window.shaka.ui.Element {
+    constructor(parent, controls) {
+      super(parent, controls);
+      const text = document.createElement("div");
+      text.className = "clock";
+      parent.append(text);
+      this.eventManager.listen(controls, "timeandseekrangeupdated", () => {
+        const end = Number.isFinite(this.video.duration) ? this.video.duration : 0;
+        text.textContent = `${clock(controls.getDisplayTime())} / ${clock(end)}`;
+      });
+    }
+  }
+  window.shaka.ui.Controls.registerElement("clock", {
+    create: (parent, controls) => new Clock(parent, controls),
+  });
+}
 
 export class Player {
   constructor(container) {
@@ -48,6 +70,9 @@ export class Player {
     this.loading = null;
     this.loaded = false;
     this.retries = 0;
+    for (const name of ["play", "pause"]) {
+      this.video.addEventListener(name, () => container.classList.toggle("playing", !this.video.paused));
+    }
   }
 
   /** Show a sentence in place of the picture. */
@@ -85,6 +110,7 @@ export class Player {
   }
 
   async makeShaka() {
+    registerClock();
     const player = new window.shaka.Player();
     await player.attach(this.video);
     const overlay = new window.shaka.ui.Overlay(player, this.container, this.video);

@@ -1,6 +1,6 @@
 // The watch page: player, title, progress, and what can be done with the video.
 
-import { bitrate, percent } from "./format.js";
+import { bitrate, clock, percent } from "./format.js";
 import { call } from "./http.js";
 import { confirmDelete, toast } from "./messages.js";
 import { start } from "./watching.js";
@@ -13,8 +13,10 @@ const id = document.querySelector(".watch").dataset.id;
 
 function show(video) {
   setTitle(video.title);
+  showFacts(video);
   showWork(video);
   byId("failure").hidden = video.status !== "failed";
+  byId("retry").hidden = !video.retryable;
   byId("failure").querySelector("[data-reason]").textContent = video.reason ?? "";
   showLadder(video.renditions);
 }
@@ -23,6 +25,13 @@ function setTitle(title) {
   byId("title").textContent = title;
   byId("delete").dataset.title = title;
   document.title = `${title} · TritonTube`;
+}
+
+function showFacts(video) {
+  byId("duration").hidden = !video.duration_s;
+  byId("duration").textContent = clock(Math.max(Math.round(video.duration_s ?? 0), 1));
+  byId("resolution").hidden = !video.width;
+  byId("resolution").textContent = `${video.width} × ${video.height}`;
 }
 
 function showWork(video) {

@@ -14,6 +14,7 @@ export function start(onChange = () => {}) {
 
   const show = (video) => {
     container.dataset.status = video.status;
+    shape(container, video);
     onChange(video);
     if (PLAYABLE.includes(video.status)) player.load();
     else if (player.loaded) return;
@@ -30,6 +31,13 @@ export function start(onChange = () => {}) {
     deleted: () => player.say("This video was deleted", ""),
   });
   return player;
+}
+
+/** Give the stage the form of the video, as soon as that is known. Upright ones stand on a wide stage. */
+function shape(container, { width, height }) {
+  if (!(width > height)) return;
+  container.style.setProperty("--width", width);
+  container.style.setProperty("--height", height);
 }
 
 function waitingText(video) {

@@ -197,12 +197,18 @@ def poster(source: Input, rendition: Rendition) -> list[str]:
     opened = ffmpeg.input(source.url, t=_POSTER_S, threads=1, **source.options)
     pictures = (
         opened["V:0"]
-        .filter("thumbnail", _POSTER_BATCH_FRAMES)
         .filter("scale", rendition.width, rendition.height, flags="bicubic")
         .filter("setsar", 1)
+        .filter("thumbnail", _POSTER_BATCH_FRAMES)
         .output("pipe:1", format="image2pipe", **{"c:v": "mjpeg", "q:v": 4, "fps_mode": "passthrough"})
     )
     return _compiled([pictures])
+
+
+def encode_blank() -> list[str]:
+    """Encode one grey picture with the encoder in use, as a bare H.264 stream on standard output."""
+    blank = ffmpeg.input("color=gray:size=64x64", format="lavfi")
+    return _compiled([blank.output("pipe:1", format="h264", **{"c:v": "libx264", "frames:v": 1})])
 
 
 def with_progress(arguments: Sequence[str]) -> list[str]:

@@ -34,8 +34,8 @@ _MAX_AUDIO_TRACKS: Final = 8
 _GAP_SAMPLE: Final = 10_000
 """Packets at the beginning from which the typical distance between frames is taken."""
 
-_GRACE_S: Final = 60
-_MAX_MEAN_GAP_S: Final = 10
+_GRACE_S: Final = 600
+_MAX_MEAN_GAP_S: Final = 60
 """A video may stand still for a while, but one that claims hours from a handful of packets is a trap."""
 
 _UNDECODABLE: Final = "None of the file's pictures can be decoded."
@@ -93,12 +93,19 @@ def _main_video(streams: list[dict[str, Any]], bounds: Bounds) -> dict[str, Any]
     video = next((s for s in streams if s.get("codec_type") == "video" and not _is_cover(s)), None)
     if video is None:
         raise UnsupportedMediaError("The file has no video stream.")
-    width, height = int(video.get("width", 0)), int(video.get("height", 0))
-    if width * height > bounds.pixels:
-        raise UnsupportedMediaError(f"The picture of {width} by {height} pixels is too large.")
-    if min(width, height) < _MIN_SIDE:
-        raise UnsupportedMediaError(f"The picture of {width} by {height} pixels is too small.")
+    _check_picture(video, bounds)
     return video
+
+
+def _check_picture(video: dict[str, Any], bounds: Bounds) -> None:
+    if not int(video.get("width", 0)):
+        raise UnsupportedMediaError(_UNDECODABLE)
+    # Both as it is stored and as it is shown: pixels that are not square may stretch it beyond all bounds.
+    for width, height in ((int(video["width"]), int(video["height"])), _displayed_size(video)):
+        if width * height > bounds.pixels:
+            raise UnsupportedMediaError(f"The picture of {width} by {height} pixels is too large.")
+        if min(width, height) < _MIN_SIDE:
+            raise UnsupportedMediaError(f"The picture of {width} by {height} pixels is too small.")
 
 
 def _is_cover(stream: dict[str, Any]) -> bool:

@@ -28,6 +28,8 @@ from services.transcoder import command
 
 _CHUNK_BYTES: Final = 64 * 1024
 _BUFFER_BYTES: Final = 256 * 1024
+_MAX_LINE_BYTES: Final = 64 * 1024
+_IDENTITY_BYTES: Final = 64 * 1024
 _STDERR_LINES: Final = 30
 _STDERR_LINE_CHARS: Final = 500
 _TERMINATE_GRACE_S: Final = 1.0
@@ -133,13 +135,18 @@ async def collect(arguments: Sequence[str], *, limits: Limits, max_bytes: int) -
 
 
 async def encoder_identity() -> str:
-    """Name of this machine's ffmpeg build. Pieces made by different builds must not be mixed."""
-    limits = Limits(wall_s=30, silence_s=30)
-    said = await collect(["ffmpeg", "-hide_banner", "-version"], limits=limits, max_bytes=64 * 1024)
-    lines = said.decode(errors="replace").splitlines()
-    version = lines[0].split(" Copyright")[0]
-    codec = next((line for line in lines if line.startswith("libavcodec")), "")
-    return " ".join(f"{version} {codec}".split())
+    """Names of this machine's ffmpeg and x264 builds. Pieces made by different builds must not be mixed.
+
+    Raises:
+        ExitError: ffmpeg does not work here, or has no x264.
+    """
+    limits = Limits(wall_s=60)
+    said = await collect(["ffmpeg", "-version"], limits=limits, max_bytes=_IDENTITY_BYTES)
+    stream = await collect(command.encode_blank(), limits=limits, max_bytes=_IDENTITY_BYTES)
+    # x264 signs its streams: "x264 - core 164 r3095 baee400 - H.264/MPEG-4 AVC codec - …".
+    core = stream.partition(b"x264 - ")[2].partition(b" - ")[0]
+    version = said.partition(b" Copyright")[0].partition(b"version ")[2]
+    return f"ffmpeg {version.decode(errors='replace')}, x264 {core.decode(errors='replace')}"
 
 
 async def parse_progress(chunks: Chunks) -> AsyncIterator[Progress]:
@@ -157,10 +164,12 @@ async def parse_progress(chunks: Chunks) -> AsyncIterator[Progress]:
 
 
 async def lines_of(chunks: Chunks) -> AsyncIterator[str]:
-    """The lines of a byte stream, without their ends."""
+    """The lines of a byte stream, without their ends; endless ones in portions."""
     rest = b""
     async for chunk in chunks:
         *whole, rest = (rest + chunk).split(b"\n")
+        if len(rest) > _MAX_LINE_BYTES:
+            whole, rest = [*whole, rest], b""
         for line in whole:
             yield line.decode(errors="replace")
     if rest:

@@ -155,6 +155,13 @@ async def test_what_exceeds_the_bounds_is_refused(source_folder):
     assert "hours" in await refusal(path, bounds=Bounds(duration_s=1.5))
 
 
+async def test_a_picture_stretched_beyond_all_bounds_is_refused(source_folder):
+    wide = Recipe(name="stretched", duration_s=1, filters="setsar=50/1")
+    thin = Recipe(name="squeezed", duration_s=1, filters="setsar=1/60")
+    assert "too large" in await refusal(wide.make(source_folder), bounds=Bounds(pixels=10 * 160 * 90))
+    assert "too small" in await refusal(thin.make(source_folder))
+
+
 async def test_a_picture_too_small_to_encode_is_refused(source_folder):
     recipe = Recipe(name="tiny", size="8x8", duration_s=1, video=("-c:v", "mjpeg"), suffix="mov")
     assert "too small" in await refusal(recipe.make(source_folder))

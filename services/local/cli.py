@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -82,7 +83,7 @@ def up(
     with _errors_translated():
         if in_background:
             found = background.start(data, sys.argv[1:])
-            display.ready(found, data, stop_with=f"tritontube down --data {data}")
+            display.ready(found, data, stop_with=f"tritontube down --data {shlex.quote(str(data))}")
             return
         code = run_stack(options, announce=lambda found: display.ready(found, data, stop_with="Ctrl-C"))
     raise typer.Exit(code)

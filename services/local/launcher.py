@@ -112,10 +112,14 @@ class _Run:
         announce(self._endpoints())
 
     def _changed(self) -> None:
-        children = self._supervisor.children
-        Status(launcher=os.getpid(), ready=self._ready, children=tuple(map(ChildStatus.of, children))).write(
-            self._stack.folder
-        )
+        try:
+            self._write_files()
+        except OSError as error:  # a full disk: the stack must not stop for files that only describe it
+            log.warning("the state of the stack cannot be written: %s", error)
+
+    def _write_files(self) -> None:
+        children = tuple(map(ChildStatus.of, self._supervisor.children))
+        Status(launcher=os.getpid(), ready=self._ready, children=children).write(self._stack.folder)
         if self._ready:
             replace_text(file_in(self._stack.folder), self._endpoints().model_dump_json(indent=2) + "\n")
 

@@ -30,11 +30,16 @@ def open_log(file: Path) -> FileIO:
 def trim(file: Path, *, limit_bytes: int = LIMIT_BYTES) -> bool:
     """Move the content aside if there is more than `limit_bytes` of it; whether that was so.
 
-    What a child writes between the copy and the cut is lost: a few lines at most, of one log in 16 MiB.
+    What a child writes between the copy and the cut is lost: a few lines at most, of one log in 16 MiB. On a
+    full disk everything is: that makes room.
     """
     if not file.exists() or file.stat().st_size <= limit_bytes:
         return False
-    shutil.copyfile(file, file.with_suffix(file.suffix + ".1"))
+    aside = file.with_suffix(file.suffix + ".1")
+    try:
+        shutil.copyfile(file, aside)
+    except OSError:
+        aside.unlink(missing_ok=True)
     with file.open("r+b") as log:
         log.truncate(0)
     return True

@@ -13,7 +13,7 @@ import socket
 from pathlib import Path
 from typing import Final
 
-from services.local.files import replace_text
+from services.local.files import damaged, replace_text
 from services.shared.errors import ConflictError, InvalidRequestError
 
 LOOPBACK: Final = "127.0.0.1"
@@ -26,9 +26,13 @@ class PortBook:
     """The ports of one stack by name, kept in a file."""
 
     def __init__(self, file: Path, *, base: int | None = None) -> None:
-        """Read what was chosen before; `base` is where new ports are counted from (None: anywhere free)."""
+        """Read what was chosen before; `base` is where new ports are counted from (None: anywhere free).
+
+        Raises:
+            ConflictError: the file is damaged.
+        """
         self._file = file
-        self._chosen: dict[str, int] = json.loads(file.read_text()) if file.exists() else {}
+        self._chosen = _read(file)
         self._next = base
         self._held: dict[str, socket.socket] = {}
 
@@ -100,3 +104,12 @@ class PortBook:
             return False
         self._held[name] = held
         return True
+
+
+def _read(file: Path) -> dict[str, int]:
+    if not file.exists():
+        return {}
+    try:
+        return {str(name): int(port) for name, port in json.loads(file.read_bytes()).items()}
+    except (ValueError, AttributeError):
+        raise damaged(file) from None

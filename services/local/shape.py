@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from services.local.files import replace_text
+from services.local.files import damaged, replace_text
 from services.shared.errors import ConflictError
 
 _FILE: Final = "stack.json"
@@ -26,9 +26,18 @@ class Shape(BaseModel):
 
     @classmethod
     def remembered(cls, folder: Path) -> Self | None:
-        """The shape of the stack that this folder belongs to; None for a new one."""
+        """The shape of the stack that this folder belongs to; None for a new one.
+
+        Raises:
+            ConflictError: the file that says so is damaged.
+        """
         file = folder / _FILE
-        return cls.model_validate_json(file.read_bytes()) if file.exists() else None
+        if not file.exists():
+            return None
+        try:
+            return cls.model_validate_json(file.read_bytes())
+        except ValidationError:
+            raise damaged(file) from None
 
     def remember(self, folder: Path) -> None:
         """Keep this shape for the next start."""

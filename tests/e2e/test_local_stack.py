@@ -31,8 +31,8 @@ CHILDREN = [
 
 @pytest_asyncio.fixture(scope="module")
 async def other_stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
-    """A small second stack, with its ports in a row and without restarts."""
-    options = (*SMALL, "--base-port", str(free_port()), "--no-restart")
+    """A small second stack: two web processes, its ports in a row, no restarts."""
+    options = (*SMALL, "--webs", "2", "--base-port", str(free_port()), "--no-restart")
     async with running_stack(tmp_path_factory.mktemp("other") / "data", *options) as other:
         yield other
 
@@ -119,10 +119,10 @@ async def test_a_second_up_on_the_same_folder_is_refused(stack: Stack):
 
 
 async def test_two_stacks_run_side_by_side(stack: Stack, other_stack: Stack):
-    ours, theirs = other_stack.endpoints, stack.endpoints
-    assert ours.web != theirs.web
+    urls = {web.url for found in (stack.endpoints, other_stack.endpoints) for web in found.webs}
+    assert len(urls) == 3
     async with httpx.AsyncClient(trust_env=False, timeout=30) as http:
-        for url in (ours.web, theirs.web):
+        for url in urls:
             assert (await http.get(f"{url}/readyz")).is_success
 
 
@@ -163,6 +163,16 @@ async def test_a_stop_while_starting_is_clean(own_stack: Stack):
     await eventually(lambda: own_stack.left_running, what="the first children")
     assert await own_stack.stop(signal.SIGINT) == 0
     assert own_stack.left_running == []
+
+
+async def test_a_second_ctrl_c_ends_everything_at_once(own_stack: Stack):
+    own_stack.launch()
+    await eventually(lambda: own_stack.left_running, what="the first children")
+    assert own_stack.launcher is not None
+    own_stack.launcher.send_signal(signal.SIGINT)
+    await eventually(lambda: "SIGINT" in own_stack.output, what="the first is heard")
+    assert await own_stack.stop(signal.SIGINT) == 1
+    await eventually(lambda: not own_stack.left_running, what="the children are gone")
 
 
 async def test_background_returns_when_ready_and_down_stops_it(own_stack: Stack):

@@ -84,6 +84,14 @@ def test_an_asked_port_is_not_remembered(tmp_path: Path):
     assert json.loads((tmp_path / "new.json").read_text()) == {}
 
 
+def test_a_damaged_file_is_never_replaced(tmp_path: Path):
+    file = tmp_path / "ports.json"
+    file.write_text('{"etcd-1 peer": 231')
+    with pytest.raises(ConflictError, match="damaged"):
+        PortBook(file)
+    assert file.read_text() == '{"etcd-1 peer": 231'
+
+
 def test_a_base_near_the_end_is_refused(tmp_path: Path):
     book = PortBook(tmp_path / "ports.json", base=65_535)
     with pytest.raises(InvalidRequestError, match="--base-port"):

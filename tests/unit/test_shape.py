@@ -22,6 +22,12 @@ def test_what_was_chosen_once_is_remembered(tmp_path: Path):
     assert (again.transcoders, again.storage_nodes) == (4, 5)
 
 
+def test_a_damaged_memory_is_not_taken_for_a_new_stack(tmp_path: Path):
+    (tmp_path / "stack.json").write_text("")
+    with pytest.raises(ConflictError, match="damaged"):
+        Shape.remembered(tmp_path)
+
+
 def test_workers_and_web_processes_may_come_and_go():
     shape = settle({"transcoders": 0, "webs": 2}, Shape(transcoders=3, webs=4))
     assert (shape.transcoders, shape.webs) == (0, 2)

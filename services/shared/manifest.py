@@ -158,6 +158,8 @@ def manifest(name: str, plan: Plan, available: Availability, *, published_at_ms:
         NotFoundError: there is no such manifest, or nothing of its track yet.
     """
     shown = _Presentation(plan=plan, available=available)
+    if not any(available.video_segments.values()):
+        raise NotFoundError("There is nothing to play yet.")
     if name == MPD_FILE:
         return _mpd(shown, published_at_ms)
     if name == HLS_FILE:

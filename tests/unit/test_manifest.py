@@ -197,6 +197,12 @@ def test_a_playlist_of_which_there_is_nothing_yet_does_not_exist(name):
         manifest(name, plan(sounds=2), growing(**{"240p": 1}))
 
 
+@pytest.mark.parametrize("name", ["manifest.mpd", "master.m3u8", "a0.m3u8"])
+def test_while_there_is_no_picture_at_all_there_are_no_manifests(name):
+    with pytest.raises(NotFoundError):
+        manifest(name, plan(), growing(**{"240p": 0}))
+
+
 def test_all_final_files_are_made_at_once():
     files = final_files(plan(sounds=2), COMPLETE)
     assert set(files) == set(manifest_names(plan(sounds=2)))

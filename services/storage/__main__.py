@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import logging
 import sys
 import time
-from collections.abc import Sequence
 from typing import Final
 
-from services.shared import lifecycle, telemetry
-from services.shared.errors import InvalidRequestError, TritonTubeError
+from services.shared import lifecycle, service
+from services.shared.errors import InvalidRequestError
 from services.shared.etcd import EtcdClient
 from services.shared.ring.state import NodeLive
 from services.shared.rpc_server import Service, serving
-from services.shared.settings import StorageSettings, load
+from services.shared.settings import StorageSettings
 from services.shared.stubs.tritontube.storage.v1 import storage_pb2, storage_pb2_grpc
 from services.shared.topology import Topology
 from services.storage.datafolder import DataFolder, opened
@@ -111,19 +109,5 @@ def advertised(settings: StorageSettings) -> str:
     return settings.listen
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a node; returns the exit code. Every setting of it is an option."""
-    parser = argparse.ArgumentParser(prog="python -m services.storage", description="Run one storage node.")
-    for name, field in StorageSettings.model_fields.items():
-        parser.add_argument(f"--{name.replace('_', '-')}", help=field.description)
-    try:
-        settings = load(StorageSettings, **vars(parser.parse_args(arguments)))
-    except TritonTubeError as error:
-        sys.stderr.write(f"{error}\n")
-        return lifecycle.EXIT_USAGE
-    telemetry.set_up(settings)
-    return lifecycle.run(lambda stop: serve(settings, stop))
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(service.main(StorageSettings, serve, name="services.storage"))

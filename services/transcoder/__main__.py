@@ -13,14 +13,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from services.shared import lifecycle, telemetry
+from services.shared import lifecycle, service
 from services.shared.broker import Broker, JobConsumer
 from services.shared.catalog import Catalog, WorkBook
 from services.shared.content import ContentStore
 from services.shared.dispatch import Dispatcher
-from services.shared.errors import OutOfSpaceError, TritonTubeError
+from services.shared.errors import OutOfSpaceError
 from services.shared.etcd import EtcdClient
-from services.shared.settings import TranscoderSettings, load
+from services.shared.settings import TranscoderSettings
 from services.shared.topology import Topology
 from services.transcoder.feed import SourceFeed
 from services.transcoder.planner import Planner
@@ -116,16 +116,5 @@ def _scratch(settings: TranscoderSettings) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def main() -> int:
-    """Run a worker; returns the exit code."""
-    try:
-        settings = load(TranscoderSettings)
-    except TritonTubeError as error:
-        sys.stderr.write(f"{error}\n")
-        return lifecycle.EXIT_USAGE
-    telemetry.set_up(settings)
-    return lifecycle.run(lambda stop: serve(settings, stop))
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(service.main(TranscoderSettings, serve, name="services.transcoder"))

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import logging
 import socket
 import sys
-from collections.abc import Sequence
 from contextlib import AsyncExitStack
 
 from services.admin.coordinator import Coordinator
 from services.admin.server import admin_server
-from services.shared import lifecycle, telemetry
+from services.shared import lifecycle, service
 from services.shared.broker import Broker
 from services.shared.content import ContentStore
-from services.shared.errors import TritonTubeError
 from services.shared.etcd import EtcdClient
 from services.shared.messages import FIRST_QUEUE
-from services.shared.settings import WebSettings, load
+from services.shared.settings import WebSettings
 from services.shared.topology import Topology
 from services.web.announcement import sweep_uploads
 from services.web.app import Backing, WebApp
@@ -81,19 +78,5 @@ def _checks(etcd: EtcdClient, topology: Topology, broker: Broker) -> dict[str, C
     return {"etcd": etcd_answers, "ring": ring_is_formed, "broker": broker_answers}
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a web process; returns the exit code. Every setting of it is an option."""
-    parser = argparse.ArgumentParser(prog="python -m services.web", description="Run one web process.")
-    for name, field in WebSettings.model_fields.items():
-        parser.add_argument(f"--{name.replace('_', '-')}", help=field.description)
-    try:
-        settings = load(WebSettings, **vars(parser.parse_args(arguments)))
-    except TritonTubeError as error:
-        sys.stderr.write(f"{error}\n")
-        return lifecycle.EXIT_USAGE
-    telemetry.set_up(settings)
-    return lifecycle.run(lambda stop: serve(settings, stop))
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(service.main(WebSettings, serve, name="services.web"))

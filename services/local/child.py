@@ -7,6 +7,7 @@ import logging
 import signal
 from asyncio.subprocess import DEVNULL, STDOUT, Process
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -138,7 +139,7 @@ class Child:
                     await asyncio.sleep(_PROBE_EVERY_S)
         except TimeoutError:
             log.warning("%s is not ready after %g s", self.program.name, self.program.ready_timeout_s)
-            process.kill()
+            _send(process, signal.SIGKILL)
             return
         self._ready_at = monotonic()
         self._become(State.READY)
@@ -147,10 +148,10 @@ class Child:
 
     async def _end_on_stop(self, process: Process) -> None:
         await self._stopping.wait()
-        process.terminate()
+        _send(process, signal.SIGTERM)
         await asyncio.sleep(self.program.stop_timeout_s)
         log.warning("%s did not end within %g s: killed", self.program.name, self.program.stop_timeout_s)
-        process.kill()
+        _send(process, signal.SIGKILL)
 
     async def _pause(self, backoff: Backoff) -> None:
         if backoff.failures >= START_ATTEMPTS:
@@ -184,6 +185,11 @@ class Child:
         self.state = state
         self.since = time()
         self._changed()
+
+
+def _send(process: Process, number: signal.Signals) -> None:
+    with suppress(ProcessLookupError):  # it may have ended, and we have not been told yet
+        process.send_signal(number)
 
 
 def describe_exit(code: int) -> str:

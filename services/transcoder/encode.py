@@ -66,20 +66,20 @@ async def encode_piece(
     """
     once = OnceSink(sink)
     shorter: Encoded | None = None
-    failure: Exception | None = None
+    failures: list[str] = []
     for seek_s in job.piece.seeks_s:
         try:
             encoded = await _attempt(job, once, seek_s, limits or job.limits, on_progress)
-        except (MismatchError, ExitError) as error:
-            failure = error
+        except MismatchError as error:
+            failures.append(f"from {seek_s}: {error}")
+        except ExitError as error:
+            failures.append(f"from {seek_s}: {error}\n{error.stderr}")
         else:
             if _is_complete(job, encoded):
                 return encoded
             shorter = encoded
     if shorter is None:
-        raise UnfitPieceError(
-            f"Piece {job.piece.index} could not be cut out.", detail=str(failure)
-        ) from failure
+        raise UnfitPieceError(f"Piece {job.piece.index} could not be cut out.", detail="\n".join(failures))
     return shorter
 
 

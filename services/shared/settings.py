@@ -106,8 +106,6 @@ class TranscoderSettings(Settings):
     """How often lost messages and forgotten videos are looked for."""
     unserved_after_s: float = Field(default=30.0, gt=0)
     """Work that no queue holds and no worker claims for so long is published again."""
-    threads: int = Field(default=1, ge=1, le=64)
-    """Encoder threads per job. One thread and one worker per core is fastest, see docs/benchmarks.md."""
 
 
 class StorageSettings(Settings):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import shutil
 import sys
 from collections.abc import Iterator
@@ -25,7 +26,7 @@ from services.shared.topology import Topology
 from services.transcoder.feed import SourceFeed
 from services.transcoder.planner import Planner
 from services.transcoder.prepare import Preparation
-from services.transcoder.process import encoder_identity
+from services.transcoder.process import Limits, encoder_identity
 from services.transcoder.progress import Progress
 from services.transcoder.runner import TaskRunner
 from services.transcoder.session import Session
@@ -66,7 +67,8 @@ async def _work(
 ) -> None:
     catalog, book, dispatcher = Catalog(etcd), WorkBook(etcd), Dispatcher(broker)
     progress = Progress(catalog=catalog, book=book, content=content, dispatcher=dispatcher)
-    preparation = Preparation(content=content, feed=feed, settings=settings, encoder=encoder)
+    limits = _limits(settings)
+    preparation = Preparation(content=content, feed=feed, settings=settings, encoder=encoder, limits=limits)
     planner = Planner(catalog=catalog, book=book, dispatcher=dispatcher, preparation=preparation)
     sweeper = Sweeper(
         catalog=catalog,
@@ -87,6 +89,7 @@ async def _work(
             feed=feed,
             session=session,
             encoder=encoder,
+            limits=limits,
         )
         worker = Worker(catalog=catalog, dispatcher=dispatcher, planner=planner, runner=runner)
         consumer = JobConsumer(
@@ -99,6 +102,15 @@ async def _work(
         async with lifecycle.background(sweeper.run()):
             log.info("ready for jobs")
             await lifecycle.drained(consumer.run(stop), stop, timeout_s=settings.drain_timeout_s)
+
+
+def _limits(settings: TranscoderSettings) -> Limits:
+    """Bounds of every ffmpeg. Its encoder is single-threaded, its decoder and filters may not be."""
+    return Limits(
+        wall_s=settings.job_timeout_s,
+        silence_s=settings.stall_timeout_s,
+        cpu_s=int(settings.job_timeout_s * (os.cpu_count() or 1)),
+    )
 
 
 @contextmanager

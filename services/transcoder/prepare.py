@@ -17,6 +17,7 @@ from services.shared.video import Plan, Source, Task, Video, source_part_file
 from services.transcoder.command import Input
 from services.transcoder.feed import SourceFeed
 from services.transcoder.probe import Bounds, probe
+from services.transcoder.process import Limits
 from services.transcoder.remux import remux
 from services.transcoder.source import SourceInfo
 from services.transcoder.timeline import make_plan, make_tasks
@@ -29,13 +30,20 @@ class Preparation:
     """Makes plans."""
 
     def __init__(
-        self, *, content: ContentStore, feed: SourceFeed, settings: TranscoderSettings, encoder: str
+        self,
+        *,
+        content: ContentStore,
+        feed: SourceFeed,
+        settings: TranscoderSettings,
+        encoder: str,
+        limits: Limits,
     ) -> None:
         self._content = content
         self._feed = feed
         self._bounds = Bounds(duration_s=settings.max_duration_s, pixels=settings.max_pixels)
         self._work_dir = settings.work_dir
         self._encoder = encoder
+        self._limits = limits
 
     async def plan(self, video: Video, *, workers: int) -> tuple[Plan, tuple[Task, ...]]:
         """A plan for a video's source, and its tasks in the order in which they should start.
@@ -56,14 +64,14 @@ class Preparation:
 
     async def _probed(self, video: Video, source: Source) -> SourceInfo:
         async with self._offered(video, source) as given:
-            return await probe(given, bounds=self._bounds)
+            return await probe(given, bounds=self._bounds, limits=self._limits)
 
     async def _remuxed(self, video: Video) -> Source:
         with tempfile.TemporaryDirectory(prefix="remux-", dir=self._work_dir) as folder:
             path = Path(folder) / "source.mkv"
             async with self._offered(video, video.source) as given:
                 limit = video.source.size_bytes + video.source.size_bytes // 4 + _REMUX_SLACK_BYTES
-                await remux(given, path, max_bytes=limit)
+                await remux(given, path, max_bytes=limit, limits=self._limits)
             return await self._stored(video, path)
 
     async def _stored(self, video: Video, path: Path) -> Source:

@@ -28,6 +28,7 @@ from services.transcoder.command import Input
 from services.transcoder.encode import Encoded, PieceJob, encode_piece
 from services.transcoder.feed import OfferedSource, SourceFeed
 from services.transcoder.pictures import make_poster
+from services.transcoder.process import Limits
 from services.transcoder.progress import Progress
 from services.transcoder.pusher import SegmentPusher
 from services.transcoder.session import Session
@@ -54,6 +55,7 @@ class TaskRunner:
         feed: SourceFeed,
         session: Session,
         encoder: str,
+        limits: Limits,
     ) -> None:
         self._catalog = catalog
         self._book = book
@@ -63,6 +65,7 @@ class TaskRunner:
         self._feed = feed
         self._session = session
         self._encoder = encoder
+        self._limits = limits
 
     async def run(self, job: TaskJob, *, take_over: bool) -> None:
         """Do a task.
@@ -153,11 +156,11 @@ class TaskRunner:
     async def _tracks(self, plan: Plan, claim: Claim, given: Input, pusher: SegmentPusher) -> Encoded:
         if claim.task.audio is not None:
             sink = _Reporting(pusher, self._book, self._progress, claim)
-            return await encode_audio(given, plan, claim.task.audio, sink)
+            return await encode_audio(given, plan, claim.task.audio, sink, limits=self._limits)
         assert claim.task.piece is not None
         agreed = await self._agreed_inits(claim)
         job = PieceJob(source=given, plan=plan, piece=claim.task.piece, init_sha256=agreed)
-        return await encode_piece(job, pusher)
+        return await encode_piece(job, pusher, limits=self._limits)
 
     async def _agreed_inits(self, claim: Claim) -> dict[str, str]:
         """Hashes of the initialisation segments that finished pieces have made, by rendition."""
@@ -167,7 +170,7 @@ class TaskRunner:
 
     async def _pictures(self, plan: Plan, claim: Claim, given: Input) -> Encoded:
         try:
-            poster = await make_poster(given, plan)
+            poster = await make_poster(given, plan, limits=self._limits)
         except PermanentJobError as error:
             log.warning("video %s goes without a poster: %s", claim.video_id, error)
             return Encoded(frames=0, tracks={})

@@ -17,7 +17,7 @@ MAX_RANGES: Final = 16
 """More in one request than any player asks for; ignoring them costs an attacker a whole file, not us."""
 
 _UNIT: Final = "bytes="
-_SPEC: Final = re.compile(r"(\d{0,18})-(\d{0,18})")
+_SPEC: Final = re.compile(r"([0-9]{0,18})-([0-9]{0,18})")
 
 
 class RangeNotSatisfiableError(RequestError):

@@ -116,6 +116,8 @@ export class Player {
     const overlay = new window.shaka.ui.Overlay(player, this.container, this.video);
     overlay.configure(CONTROLS);
     player.configure(CONFIGURATION);
+    // Everything there is may be asked for at once, whatever the clock says; this spares a warning about clocks.
+    player.configure("manifest.dash.clockSyncUri", this.manifest);
     player.addEventListener("error", (event) => this.retryLater(event.detail));
     return player;
   }

@@ -18,6 +18,7 @@ function show(video) {
   byId("failure").hidden = video.status !== "failed";
   byId("retry").hidden = !video.retryable;
   byId("failure").querySelector("[data-reason]").textContent = video.reason ?? "";
+  byId("retry").hidden = !video.retryable;
   showLadder(video.renditions);
 }
 

@@ -6,6 +6,8 @@ What is not in the table is not served; the parts of an uploaded original are no
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from services.shared.errors import NotFoundError
@@ -13,8 +15,8 @@ from services.shared.errors import NotFoundError
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _GENERATION: Final = re.compile(r"-g\d+[-.]")
 
-MANIFEST_SUFFIXES: Final = frozenset({"mpd", "m3u8"})
-"""Names without a generation stand for the newest state, and these are rendered while a video is made."""
+_MANIFESTS: Final = frozenset({"mpd", "m3u8"})
+"""Names of these without a generation stand for the newest state; it is rendered while a video is made."""
 
 TYPES: Final[dict[str, str]] = {
     "mpd": "application/dash+xml",
@@ -30,28 +32,32 @@ TYPES: Final[dict[str, str]] = {
 IMMUTABLE: Final = "public, max-age=31536000, immutable"
 REVALIDATE: Final = "no-cache"
 
+_NAMES_KNOWN: Final = 8192
 
-def check_file_name(name: str) -> str:
-    """Return the name if a file of that name could exist.
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FileKind:
+    """What the name of a file tells about it."""
+
+    media_type: str
+    is_manifest: bool
+    """Whether the name stands for the newest manifest or playlist, whatever generation that is of."""
+
+    @property
+    def cache_control(self) -> str:
+        """How long it may be kept."""
+        return REVALIDATE if self.is_manifest else IMMUTABLE
+
+
+@lru_cache(_NAMES_KNOWN)
+def kind_of(name: str) -> FileKind:
+    """What kind of file has this name.
 
     Raises:
-        NotFoundError: it could not, so nobody needs to look.
+        NotFoundError: no file could have it, so nobody needs to look.
     """
-    if not _NAME.fullmatch(name) or suffix_of(name) not in TYPES:
+    suffix = name.rpartition(".")[2]
+    if not _NAME.fullmatch(name) or suffix not in TYPES:
         raise NotFoundError("There is no such file.")
-    return name
-
-
-def suffix_of(name: str) -> str:
-    """What follows the last dot."""
-    return name.rpartition(".")[2]
-
-
-def media_type_of(name: str) -> str:
-    """The Content-Type of a file that passed `check_file_name`."""
-    return TYPES[suffix_of(name)]
-
-
-def is_manifest(name: str) -> bool:
-    """Whether the name stands for the newest manifest or playlist, whatever generation that is of."""
-    return suffix_of(name) in MANIFEST_SUFFIXES and not _GENERATION.search(name)
+    is_manifest = suffix in _MANIFESTS and not _GENERATION.search(name)
+    return FileKind(media_type=TYPES[suffix], is_manifest=is_manifest)

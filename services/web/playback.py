@@ -17,8 +17,9 @@ from typing import Any, Final
 from services.shared.errors import NotFoundError, TritonTubeError
 from services.shared.telemetry import Counter
 from services.shared.video import check_video_id
-from services.web import conditions, files, problems
+from services.web import conditions, problems
 from services.web.cache import Content, ContentCache
+from services.web.files import FileKind, kind_of
 from services.web.ranges import ByteRange, parse_ranges
 from services.web.server import Receive, Scope, Send
 
@@ -64,19 +65,19 @@ class _File:
     """A file to be served."""
 
     key: str
-    name: str
+    kind: FileKind
     content: Content
 
     @property
     def headers(self) -> tuple[Header, ...]:
         """What is said about it in every answer."""
-        keep = files.REVALIDATE if files.is_manifest(self.name) else files.IMMUTABLE
-        return (*_ALWAYS, (b"etag", self.content.etag.encode()), (b"cache-control", keep.encode()))
+        etag, keep = self.content.etag.encode(), self.kind.cache_control.encode()
+        return (*_ALWAYS, (b"etag", etag), (b"cache-control", keep))
 
     @property
     def media_type(self) -> bytes:
         """Its Content-Type."""
-        return files.media_type_of(self.name).encode()
+        return self.kind.media_type.encode()
 
 
 class Playback:
@@ -113,11 +114,10 @@ class Playback:
 
     async def _find(self, path: str) -> _File:
         video_id, _, name = path.removeprefix(PREFIX).partition("/")
-        files.check_file_name(name)
+        kind = kind_of(name)
         key = f"{_known_form(video_id)}/{name}"
-        if files.is_manifest(name):
-            return _File(key=key, name=name, content=await self._manifest(video_id, name))
-        return _File(key=key, name=name, content=await self._cache.get(key))
+        reading = self._manifest(video_id, name) if kind.is_manifest else self._cache.get(key)
+        return _File(key=key, kind=kind, content=await reading)
 
     def _conditional(self, file: _File, wanted: dict[bytes, str]) -> _Answer:
         etag = file.content.etag

@@ -15,7 +15,7 @@ from services.shared.video import (
     segment_file,
     source_part_file,
 )
-from services.web.files import check_file_name, is_manifest, media_type_of
+from services.web.files import kind_of
 
 
 @pytest.mark.parametrize(
@@ -30,7 +30,7 @@ from services.web.files import check_file_name, is_manifest, media_type_of
     ],
 )
 def test_every_kind_of_file_has_its_media_type(name, expected):
-    assert media_type_of(check_file_name(name)) == expected
+    assert kind_of(name).media_type == expected
 
 
 @pytest.mark.parametrize(
@@ -52,14 +52,14 @@ def test_every_kind_of_file_has_its_media_type(name, expected):
 )
 def test_nothing_else_is_served_and_the_original_least_of_all(name):
     with pytest.raises(NotFoundError):
-        check_file_name(name)
+        kind_of(name)
 
 
 @pytest.mark.parametrize("name", [MPD_FILE, HLS_FILE, playlist_file("240p"), playlist_file("a0")])
 def test_names_without_a_generation_stand_for_the_newest_state(name):
-    assert is_manifest(name)
-    assert not is_manifest(final_file(name, 2))
+    assert kind_of(name).is_manifest
+    assert not kind_of(final_file(name, 2)).is_manifest
 
 
 def test_media_is_no_manifest():
-    assert not is_manifest(segment_file("720p", 0, 1))
+    assert not kind_of(segment_file("720p", 0, 1)).is_manifest

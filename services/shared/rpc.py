@@ -48,7 +48,15 @@ _UNEXPECTED: Final = "The server failed in an unexpected way; its log says how."
 
 Options = tuple[tuple[str, int], ...]
 
+_FLOW_CONTROL: Final[Options] = (
+    # What may be under way on a stream whose reader is slow. Left to itself, gRPC's estimate of the bandwidth
+    # lets a paused stream hold ten times as much, and is no faster.
+    ("grpc.http2.bdp_probe", 0),
+    ("grpc.http2.lookahead_bytes", 1 << 20),
+)
+
 CHANNEL_OPTIONS: Final[Options] = (
+    *_FLOW_CONTROL,
     ("grpc.keepalive_time_ms", _KEEPALIVE_MS),
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.max_pings_without_data", 0),
@@ -67,6 +75,7 @@ CHANNEL_OPTIONS: Final[Options] = (
 )
 
 SERVER_OPTIONS: Final[Options] = (
+    *_FLOW_CONTROL,
     # A port in use is an error to report, not one to share.
     ("grpc.so_reuseport", 0),
     # Half of what our clients keep to; by default a server takes pings that come so often for an attack.

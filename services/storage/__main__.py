@@ -6,7 +6,11 @@ import asyncio
 import logging
 import sys
 import time
-from typing import Final
+from collections.abc import Coroutine, Sequence
+from functools import partial
+from typing import Any, Final
+
+import grpc
 
 from services.shared import lifecycle, service
 from services.shared.errors import InvalidRequestError
@@ -16,8 +20,8 @@ from services.shared.rpc_server import Service, serving
 from services.shared.settings import StorageSettings
 from services.shared.stubs.tritontube.storage.v1 import storage_pb2, storage_pb2_grpc
 from services.shared.topology import Topology
-from services.storage.datafolder import DataFolder, opened
-from services.storage.fence import Obstacle
+from services.storage import metrics
+from services.storage.datafolder import opened
 from services.storage.membership import Membership
 from services.storage.rescan import rescan
 from services.storage.servicer import StorageServicer
@@ -42,14 +46,15 @@ async def serve(settings: StorageSettings, stop: asyncio.Event) -> None:
         settings.data, reserve_fraction=settings.reserve_fraction, capacity_bytes=settings.capacity_bytes
     )
     with data as folder, Threads(_DISK_THREADS) as threads:
+        metrics.observe(folder)
+        live = NodeLive(
+            id=folder.identity.node_id,
+            address=address,
+            disk_id=folder.identity.disk_id,
+            zone=settings.zone,
+            started_at_ms=time.time_ns() // 1_000_000,
+        )
         async with EtcdClient.configured(settings) as etcd, Topology.follow(etcd) as topology:
-            live = NodeLive(
-                id=folder.identity.node_id,
-                address=address,
-                disk_id=folder.identity.disk_id,
-                zone=settings.zone,
-                started_at_ms=time.time_ns() // 1_000_000,
-            )
             membership = Membership(
                 etcd=etcd,
                 topology=topology,
@@ -67,30 +72,34 @@ async def serve(settings: StorageSettings, stop: asyncio.Event) -> None:
                 threads=threads,
                 memory_bytes=settings.staging_bytes,
             )
-            service = Service(
-                name=_SERVICE,
-                register=lambda server: storage_pb2_grpc.add_StorageServiceServicer_to_server(
-                    servicer, server
-                ),
+            work = (
+                membership.keep_registered(),
+                membership.follow_ring(),
+                tombstones.follow(),
+                tombstones.purge(),
+                rescan(folder.store, threads),
             )
-            async with serving(settings.listen, service, grace_s=settings.drain_timeout_s):
-                await _live(folder, membership, tombstones, threads, stop)
+            await _run(settings, stop, servicer, work)
 
 
-async def _live(
-    folder: DataFolder, membership: Membership, tombstones: Tombstones, threads: Threads, stop: asyncio.Event
+async def _run(
+    settings: StorageSettings,
+    stop: asyncio.Event,
+    servicer: StorageServicer,
+    work: Sequence[Coroutine[Any, Any, None]],
 ) -> None:
-    """Run the node's background work until `stop`; then leave the cluster's sight and take no more writes."""
-    log.info("node %s serves %s", folder.identity.node_id, folder.root)
-    async with lifecycle.background(
-        membership.keep_registered(),
-        membership.follow_ring(),
-        tombstones.follow(),
-        tombstones.purge(),
-        rescan(folder.store, threads),
+    """Serve beside the background work. The server stops first: what it is at still needs the lease."""
+    offered = Service(name=_SERVICE, register=partial(_add, servicer))
+    async with (
+        lifecycle.background(*work),
+        serving(settings.listen, offered, grace_s=settings.drain_timeout_s),
     ):
+        log.info("serving %s at %s", settings.data, settings.listen)
         await stop.wait()
-        folder.store.fence.block(Obstacle.STOPPING, "The node is stopping.")
+
+
+def _add(servicer: StorageServicer, server: grpc.aio.Server) -> None:
+    storage_pb2_grpc.add_StorageServiceServicer_to_server(servicer, server)
 
 
 def advertised(settings: StorageSettings) -> str:

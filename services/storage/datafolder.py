@@ -34,6 +34,11 @@ class DataFolder:
     space: Space
     guard: DiskGuard
 
+    @property
+    def why_read_only(self) -> str:
+        """Why the node takes no writes now; empty while it does."""
+        return self.guard.read_only_reason or self.store.fence.closed_reason
+
 
 @contextmanager
 def opened(root: Path, *, reserve_fraction: float, capacity_bytes: int | None) -> Iterator[DataFolder]:

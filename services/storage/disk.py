@@ -55,6 +55,7 @@ class Disk:
         self._quarantine = root / "quarantine"
         self._space = space
         self._guard = guard
+        self._durable_partitions = bytearray(16**_PARTITION_DIGITS)
         self._durable_leaves = bytearray(16**_LEAF_DIGITS)
         for folder in (self._objects, self._incoming, self._quarantine):
             folder.mkdir(exist_ok=True)
@@ -160,10 +161,12 @@ class Disk:
 
         They are not skipped because they existed: another thread may have made them and not synced them yet.
         """
-        leaf = int(path.name[:_LEAF_DIGITS], 16)
+        partition, leaf = int(path.name[:_PARTITION_DIGITS], 16), int(path.name[:_LEAF_DIGITS], 16)
         with self._guard.syncing():
             sync_folder(path.parent)
             if not self._durable_leaves[leaf]:
                 sync_folder(path.parent.parent)
-                sync_folder(self._objects)
                 self._durable_leaves[leaf] = 1
+            if not self._durable_partitions[partition]:
+                sync_folder(self._objects)
+                self._durable_partitions[partition] = 1

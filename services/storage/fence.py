@@ -23,7 +23,6 @@ class Obstacle(Enum):
     LEASE = "lease"
     PLACE = "place"
     TOMBSTONES = "tombstones"
-    STOPPING = "stopping"
 
 
 _AT_START: Final = {

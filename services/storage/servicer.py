@@ -19,8 +19,10 @@ from services.shared.ring.state import NodeLive
 from services.shared.rpc import CHUNK_BYTES, MAX_FILE_BYTES
 from services.shared.stubs.tritontube.storage.v1 import storage_pb2, storage_pb2_grpc
 from services.shared.video import check_video_id
+from services.storage import metrics
 from services.storage.datafolder import DataFolder
 from services.storage.objectfile import BLOCK_BYTES, ObjectFile, ObjectInfo
+from services.storage.spool import Spool
 from services.storage.stage import Stage
 from services.storage.threads import Threads
 
@@ -28,7 +30,7 @@ MAX_KEYS: Final = 1000
 """Most keys in one question."""
 
 _STREAM_BYTES: Final = 2 * BLOCK_BYTES
-"""What one stream holds in memory: a block in the making or on its way out, and its chunks."""
+"""What one stream holds in memory, apart from what gRPC has of it."""
 _IDLE_TIMEOUT_S: Final = 120.0
 _SHA256_BYTES: Final = 32
 
@@ -88,23 +90,17 @@ class StorageServicer(storage_pb2_grpc.StorageServiceServicer):
         self._store.fence.check(epoch=header.epoch, video_id=parse_key(header.key).video_id)
 
     async def _fill(self, stage: Stage, requests: _Requests) -> storage_pb2.PutCommit:
-        """Write chunks to the stage, a block at a time, until the commit comes."""
-        chunks: list[bytes] = []
-        size_bytes = written_bytes = 0
+        """Write chunks to the stage until the commit comes."""
+        spool = Spool(stage, self._threads)
         async for request in requests:
-            kind = request.WhichOneof("part")
-            if kind == "chunk":
-                chunks.append(request.chunk)
-                size_bytes += len(request.chunk)
-            if size_bytes > MAX_FILE_BYTES:
-                raise TooLargeError(f"A file has at most {MAX_FILE_BYTES} bytes.")
-            if kind == "commit" or size_bytes - written_bytes >= BLOCK_BYTES:
-                await self._threads.run(stage.append, b"".join(chunks))
-                chunks, written_bytes = [], size_bytes
-            if kind == "commit":
-                return request.commit
-            if kind != "chunk":
-                raise InvalidRequestError("After the header come chunks, then the commit.")
+            match request.WhichOneof("part"):
+                case "chunk":
+                    await spool.add(request.chunk)
+                case "commit":
+                    await spool.finish()
+                    return request.commit
+                case _:
+                    raise InvalidRequestError("After the header come chunks, then the commit.")
         raise InvalidRequestError("The stream ended before its commit.")
 
     async def _publish(
@@ -116,6 +112,7 @@ class StorageServicer(storage_pb2_grpc.StorageServiceServicer):
             raise UnavailableError("The file arrived damaged; send it again.")
         await self._epochs.catch_up(commit.epoch)
         published = await self._threads.run(self._store.publish, stage, key=key, epoch=commit.epoch)
+        metrics.RECEIVED.inc(commit.size_bytes)
         return storage_pb2.PutResponse(
             info=_message(published.info), created=published.created, epoch=self._store.fence.epoch
         )
@@ -143,6 +140,7 @@ class StorageServicer(storage_pb2_grpc.StorageServiceServicer):
             while block:
                 for at in range(0, len(block), CHUNK_BYTES):
                     yield storage_pb2.GetResponse(chunk=block[at : at + CHUNK_BYTES])
+                metrics.SENT.inc(len(block))
                 offset += len(block)
                 block = await self._block(file, offset, end)
 
@@ -153,6 +151,7 @@ class StorageServicer(storage_pb2_grpc.StorageServiceServicer):
         try:
             return await self._threads.run(file.read, offset, end - offset)
         except CorruptFileError:
+            metrics.DAMAGED.inc()
             await self._threads.run(self._store.set_aside, file.info.key, file)
             raise
 
@@ -203,7 +202,7 @@ class StorageServicer(storage_pb2_grpc.StorageServiceServicer):
             stored_bytes=totals.size_bytes,
             free_bytes=space.free_bytes(),
             capacity_bytes=space.capacity_bytes(),
-            read_only_reason=self._folder.guard.read_only_reason or self._store.fence.closed_reason,
+            read_only_reason=self._folder.why_read_only,
         )
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from services.shared.errors import UnavailableError
 from services.storage.guard import DiskGuard
 from services.storage.objectfile import ObjectInfo, ObjectWriter
 from services.storage.space import Space
@@ -15,8 +17,8 @@ from services.storage.space import Space
 class Stage:
     """One incoming object in a temporary file: appended to, sealed, then linked to its name.
 
-    Leaving the context removes the temporary name whatever happened; a link made by then stays. Blocks, and
-    belongs to one caller at a time.
+    Leaving the context removes the temporary name whatever happened; a link made by then stays. Its calls
+    block, and exclude each other, so that a file is never closed under one that is still writing to it.
     """
 
     def __init__(self, path: Path, *, space: Space, guard: DiskGuard) -> None:
@@ -24,6 +26,8 @@ class Stage:
         self._space = space
         self._guard = guard
         self._taken_bytes = 0
+        self._busy = threading.Lock()
+        self._closed = False
         with guard.changing():
             self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
         self._writer = ObjectWriter(self._descriptor)
@@ -38,17 +42,20 @@ class Stage:
         """Digest of the data so far."""
         return self._writer.sha256
 
-    def append(self, data: bytes) -> None:
+    def append(self, *chunks: bytes) -> None:
         """Write more data.
 
         Raises:
             OutOfSpaceError: it would cut into the disk's reserve.
             UnavailableError: the disk failed.
         """
-        self._space.take(len(data))
-        self._taken_bytes += len(data)
-        with self._guard.changing():
-            self._writer.append(data)
+        size_bytes = sum(map(len, chunks))
+        with self._busy, self._guard.changing():
+            self._check_open()
+            self._space.take(size_bytes)
+            self._taken_bytes += size_bytes
+            for chunk in chunks:
+                self._writer.append(chunk)
 
     def seal(self, *, key: str, stored_at_ms: int) -> ObjectInfo:
         """Complete the object and make its bytes durable. Nothing may be appended afterwards.
@@ -57,10 +64,12 @@ class Stage:
             OutOfSpaceError: the disk is full.
             UnavailableError: it failed.
         """
-        with self._guard.changing():
-            info = self._writer.finish(key=key, stored_at_ms=stored_at_ms)
-        with self._guard.syncing():
-            os.fsync(self._descriptor)
+        with self._busy:
+            self._check_open()
+            with self._guard.changing():
+                info = self._writer.finish(key=key, stored_at_ms=stored_at_ms)
+            with self._guard.syncing():
+                os.fsync(self._descriptor)
         return info
 
     def link_to(self, path: Path) -> bool:
@@ -77,9 +86,16 @@ class Stage:
 
     def close(self) -> None:
         """Let go of the temporary file."""
-        os.close(self._descriptor)
+        with self._busy:
+            self._closed = True
+            os.close(self._descriptor)
         self._path.unlink(missing_ok=True)
         self._space.settle(self._taken_bytes)
+
+    def _check_open(self) -> None:
+        """A write that waited for its thread while the transfer was given up must not hit another file."""
+        if self._closed:
+            raise UnavailableError("The transfer was given up.")
 
     def __enter__(self) -> Self:
         return self

@@ -396,3 +396,36 @@ async def test_a_node_started_without_etcd_serves_reads_and_takes_no_writes(stor
     assert await get(node, key) == b"content"
     with refused_with(StatusCode.UNAVAILABLE):
         await put(node, f"{new_video_id()}/file", b"content", epoch=epoch)
+
+
+async def test_a_stopping_node_finishes_the_put_that_is_under_way(storage, node, key, epoch):
+    first, *rest = put_requests(key, b"x" * CHUNK_BYTES * 8, epoch=epoch)
+    begun, stopping = asyncio.Event(), asyncio.Event()
+
+    async def slowly() -> AsyncIterator[storage_pb2.PutRequest]:
+        yield first
+        for request in rest[:-1]:
+            yield request
+        begun.set()
+        await stopping.wait()
+        yield rest[-1]
+
+    async with node.stub() as stub:
+        call = stub.Put(slowly(), timeout=60.0)
+        await begun.wait()
+        await eventually(lambda: list((node.data / "tmp").iterdir()), what="an incoming object")
+        ended = asyncio.create_task(asyncio.to_thread(node.server.stop))
+        await eventually(lambda: is_refusing(node), what="the node stops")
+        stopping.set()
+        assert (await call).created
+    assert await ended == 0
+    await storage.heal()
+    assert await node.has(key) == {key}
+
+
+async def is_refusing(node: StorageNode) -> bool:
+    try:
+        await node.describe()
+    except grpc.aio.AioRpcError:
+        return True
+    return False

@@ -59,10 +59,10 @@ class Part:
         self.size_bytes += len(piece)
         if self.size_bytes > self._limit_bytes:
             raise TooLargeError(f"The file has more than {self._limit_bytes} bytes.")
-        # Hashing a whole file takes tens of milliseconds, and leaves the interpreter to others meanwhile.
-        await asyncio.to_thread(self._sha256.update, piece)
         self._pieces.append(piece)
         self._tell_readers()
+        # Hashing a whole file takes tens of milliseconds; it is being sent at the same time.
+        await asyncio.to_thread(self._sha256.update, piece)
 
     def _tell_readers(self) -> None:
         self._grown.set()

@@ -83,7 +83,10 @@ class BlockCache:
             part, offset = divmod(start, source.part_bytes)
             length = min(end - start, source.part_bytes - offset)
             key = f"{video_id}/{source.part_file(part)}"
-            pieces.append(await self._content.get_bytes(key, offset=offset, length=length))
+            data = await self._content.get_bytes(key, offset=offset, length=length)
+            if len(data) != length:
+                raise UnavailableError(f"{key} is shorter than the source's record says.")
+            pieces.append(data)
             start += length
         return b"".join(pieces)
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import aio_pika
 import httpx
 import pytest
 import pytest_asyncio
@@ -35,6 +36,13 @@ _FILM = Recipe(
 )
 
 
+_ENV = {
+    "TRITONTUBE_CACHE_BYTES": "0",
+    "TRITONTUBE_SWEEP_INTERVAL_S": "1",
+    "TRITONTUBE_UNSERVED_AFTER_S": "5",
+}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Film:
     """A source, and how many frames one ffmpeg process makes of it."""
@@ -53,9 +61,9 @@ def film(source_folder: Path) -> Film:
 
 @pytest_asyncio.fixture(scope="module")
 async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
-    """A stack as `make run` starts it, but without the web service's cache: every read goes to the ring."""
+    """A stack as `make run` starts it; but every read goes to the ring, and lost jobs are soon noticed."""
     folder = tmp_path_factory.mktemp("crash") / "data"
-    async with running_stack(folder, env={"TRITONTUBE_CACHE_BYTES": "0"}) as whole:
+    async with running_stack(folder, env=_ENV) as whole:
         yield whole
 
 
@@ -188,6 +196,22 @@ async def test_rabbitmq_killed_while_jobs_run_loses_no_job(stack: Stack, film: F
     killed = stack.kill("rabbitmq")
     await stack.wait_restarted("rabbitmq", killed)
     await assert_whole(stack, video, film, tmp_path)
+
+
+async def test_jobs_that_the_broker_lost_are_asked_for_again(stack: Stack, film: Film, tmp_path: Path):
+    video = await stack.upload(film.path, title="jobs lost")
+    await busy_worker(stack, video["id"])
+    assert await purge(stack, "transcode.bulk") > 0
+    await assert_whole(stack, video, film, tmp_path)
+
+
+async def purge(stack: Stack, queue: str) -> int:
+    """Throw away what waits in a queue; how much that was."""
+    broker = stack.endpoints.rabbitmq
+    connection = await aio_pika.connect(broker.amqp)
+    async with connection, connection.channel() as channel:
+        purged = await (await channel.get_queue(queue)).purge()
+    return int(purged.message_count or 0)
 
 
 async def test_an_upload_that_was_answered_survives_the_web_process(stack: Stack, film: Film, tmp_path: Path):

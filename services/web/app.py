@@ -38,6 +38,10 @@ from services.web.uploads import Uploads
 
 _UPLOAD_PATHS: Final = frozenset({"/upload"})
 _JSON_PATHS: Final = ("/api/", "/openapi.json")
+_SENTENCES: Final = {
+    404: "There is nothing at this address.",
+    405: "This address does not take requests of this kind.",
+}
 _DESCRIPTION: Final = "Self-hosted video on demand. Errors are problem details of RFC 9457."
 
 
@@ -73,7 +77,13 @@ class WebApp:
     def _assemble(self, backing: Backing) -> FastAPI:
         herald = Herald(Dispatcher(backing.broker), hint=self.newsroom.hint)
         assets = Assets()
-        api = FastAPI(title="TritonTube", description=_DESCRIPTION, docs_url=None, redoc_url=None)
+        api = FastAPI(
+            title="TritonTube",
+            description=_DESCRIPTION,
+            docs_url=None,
+            redoc_url=None,
+            redirect_slashes=False,
+        )
         pages = Pages(backing.settings, catalog=self.catalog, assets=assets, openapi=api.openapi)
         uploads = Uploads(
             backing.settings, etcd=backing.etcd, catalog=self.catalog, store=backing.store, herald=herald
@@ -135,5 +145,5 @@ def _explain_errors(api: FastAPI, pages: Pages) -> None:
 
 
 def _sentence(error: HTTPException) -> str:
-    status = HTTPStatus(error.status_code)
-    return status.description if error.detail == status.phrase and status.description else str(error.detail)
+    """Ours, where the framework has only a phrase."""
+    return _SENTENCES.get(error.status_code, str(error.detail))

@@ -45,6 +45,7 @@ _CONFIG: Final = """\
    {{loopback_users, []}},
    {{heartbeat, 20}},
    {{collect_statistics_interval, {statistics_ms}}},
+   {{quorum_tick_interval, {statistics_ms}}},
    %% A job that is not acknowledged for so long (ms) is given to somebody else.
    {{consumer_timeout, 1800000}},
    {{vm_memory_high_watermark, {{absolute, "512MiB"}}}},

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
-from services.shared.broker import Broker, dead_queue
+from services.shared.broker import Broker, JobConsumer, dead_queue
 from services.shared.broker.topology import DELIVERY_LIMIT
 from services.shared.messages import BULK_QUEUE, FIRST_QUEUE
 from tests.harness.rabbitmq import VirtualHost
 from tests.harness.waiting import eventually
-from tests.harness.workshop import Workshop, connected, job, worker
+from tests.harness.workshop import Workshop, connected, job, running, worker
 
 
 async def bury(broker: Broker, *names: str) -> None:
@@ -64,10 +64,10 @@ async def test_all_can_be_revived_at_once(vhost: VirtualHost) -> None:
 
 
 async def test_a_job_that_kills_its_workers_becomes_a_dead_letter(vhost: VirtualHost) -> None:
-    async with connected(vhost.url, instance="web-1") as broker:
+    async with connected(vhost.url) as broker:
         await broker.publish_job(BULK_QUEUE, job("killer"))
-        for number in range(DELIVERY_LIMIT + 1):
-            await _take_and_die(vhost, f"worker-{number}")
+        for _ in range(DELIVERY_LIMIT + 1):
+            await _take_and_die(broker)
 
         async def died() -> int:
             return await broker.depth(dead_queue(BULK_QUEUE))
@@ -79,11 +79,11 @@ async def test_a_job_that_kills_its_workers_becomes_a_dead_letter(vhost: Virtual
     assert "died or lost its connection" in letter.error
 
 
-async def _take_and_die(vhost: VirtualHost, instance: str) -> None:
-    """What a worker does whose process is killed: it takes the job, and is gone."""
+async def _take_and_die(broker: Broker) -> None:
+    """What the broker sees of a worker whose process is killed: the job is taken, and comes back."""
     shop = Workshop()
     shop.hold("killer")
-    async with worker(vhost.url, shop, instance=instance) as task:
+    async with running(JobConsumer(broker, handle=shop.handle)) as task:
         await eventually(lambda: shop.begun, what="it was taken")
         task.cancel()
         await asyncio.wait([task])

@@ -292,6 +292,23 @@ async def test_a_stopping_worker_finishes_its_job_and_takes_no_other(vhost: Virt
     assert shop.finished == ["piece-1"]
 
 
+async def test_a_worker_can_be_stopped_at_the_moment_its_job_ends(vhost: VirtualHost) -> None:
+    """The client answers several requests then; none of them may swallow the end."""
+    done = asyncio.Event()
+
+    async def handle(_envelope: Envelope) -> None:
+        done.set()
+
+    async with connected(vhost.url) as broker:
+        for number in range(30):
+            done.clear()
+            await publish(broker, FIRST_QUEUE, f"piece-{number}")
+            async with running(JobConsumer(broker, handle=handle)) as task:
+                await done.wait()
+                if number % 2:
+                    task.cancel()
+
+
 async def test_an_idle_worker_stops_at_once(vhost: VirtualHost) -> None:
     shop = Workshop()
     async with worker(vhost.url, shop):

@@ -47,8 +47,7 @@ async def test_it_keeps_its_messages_through_kill_9_and_leaves_no_process(own: R
     assert not await own.server.ready()
     await own.start()
 
-    async with connected(own.server.amqp_url) as broker:
-        assert await broker.depth(queue) == 1
+    await _until_there(own, queue)
 
 
 async def test_a_second_one_runs_beside_it(own: RabbitProcess, rabbitmq: RabbitProcess) -> None:
@@ -72,8 +71,7 @@ async def test_its_data_moves_to_other_ports(own: RabbitProcess) -> None:
     moved = RabbitProcess.in_folder(own.server.data)
     await moved.start()
     try:
-        async with connected(moved.server.amqp_url) as broker:
-            assert await broker.depth(queue) == 1
+        await _until_there(moved, queue)
     finally:
         moved.kill()
 
@@ -117,6 +115,12 @@ async def test_it_runs_as_an_ordinary_user() -> None:
         rabbit.kill()
 
     assert owner == _NOBODY
+
+
+async def _until_there(rabbit: RabbitProcess, queue: str) -> None:
+    """Wait for the queue to have a leader, who counts its messages."""
+    async with connected(rabbit.server.amqp_url) as broker:
+        assert await eventually(lambda: broker.depth(queue), what="the message is there") == 1
 
 
 def _port_mapper(rabbit: RabbitProcess) -> int:

@@ -11,9 +11,9 @@ from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, w
 
 from services.shared.broker.dead_letters import DeadLetters
 from services.shared.broker.envelope import Envelope
-from services.shared.broker.faults import translated
+from services.shared.broker.faults import rpc
 from services.shared.broker.labels import connection_name
-from services.shared.broker.link import RPC_TIMEOUT_S, Link
+from services.shared.broker.link import Link
 from services.shared.broker.publisher import Publisher
 from services.shared.broker.subscription import Subscription
 from services.shared.broker.topology import Topology
@@ -161,18 +161,20 @@ class Broker:
         )
 
     async def depth(self, queue: str) -> int:
-        """How many messages wait in a queue (0 if there is no such queue). Those being worked on don't count.
+        """How many messages wait in a queue; those being worked on don't count.
+
+        It is 0 if there is no such queue, and for a moment after a restart of the broker, until the queue
+        has a leader.
 
         Raises:
             UnavailableError: the broker is away.
         """
-        async with self.publishing.channel() as channel:
-            with translated(f"Asking for the length of {queue}"):
-                try:
-                    found = await channel.declare_queue(queue, passive=True, timeout=RPC_TIMEOUT_S)
-                except ChannelNotFoundEntity:
-                    return 0
-                return found.declaration_result.message_count or 0
+        async with self.publishing.channel() as channel, rpc(f"Asking for the length of {queue}"):
+            try:
+                found = await channel.declare_queue(queue, passive=True)
+            except ChannelNotFoundEntity:
+                return 0
+            return found.declaration_result.message_count or 0
 
     async def retry_depth(self, work_queue: str) -> int:
         """How many jobs of a work queue wait to be tried again.

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import suppress
 from typing import Final
 
-from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
+from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, AbstractQueue
 
 from services.shared.broker.broker import Broker
 from services.shared.broker.declaration import declare
 from services.shared.broker.delivery import Delivery
-from services.shared.broker.faults import translated
+from services.shared.broker.faults import rpc
 from services.shared.broker.intake import PATIENCE_S
 from services.shared.broker.labels import consumer_tag
-from services.shared.broker.link import RPC_TIMEOUT_S, consumer_loss
+from services.shared.broker.link import consumer_loss
 from services.shared.broker.waits import first_of
 from services.shared.broker.work import GiveUp, Handler, Work, no_mourning
 from services.shared.errors import UnavailableError
@@ -84,19 +85,27 @@ class QueueConsumer:
         ):
             await declare(channel, self._broker.topology, [self._queue])
             shift = _Shift(self._work, channel, group, self._queue)
-            with translated(f"Consuming {self._queue}"):
-                await self._serve(channel, shift, stop)
+            await self._serve(channel, shift, stop)
 
     async def _serve(self, channel: AbstractChannel, shift: _Shift, stop: asyncio.Event) -> None:
-        queue = await channel.get_queue(self._queue, ensure=False)
-        lost = await consumer_loss(channel)
         tag = consumer_tag(self._broker.instance, f"consumes {self._queue}")
-        await queue.consume(shift.take_on, consumer_tag=tag, timeout=RPC_TIMEOUT_S)
-        while shift.worth_going_on():
-            await first_of(stop.wait(), lost.wait(), channel.closed(), timeout_s=self._patience_s)
-            if stop.is_set() or lost.is_set():
-                break
-        await queue.cancel(tag, timeout=RPC_TIMEOUT_S)
+        async with rpc(f"Consuming {self._queue}"):
+            queue = await channel.get_queue(self._queue, ensure=False)
+            lost = await consumer_loss(channel)
+            await queue.consume(shift.take_on, consumer_tag=tag)
+        try:
+            while shift.worth_going_on() and not (stop.is_set() or lost.is_set() or channel.is_closed):
+                await first_of(stop.wait(), lost.wait(), channel.closed(), timeout_s=self._patience_s)
+        except asyncio.CancelledError:
+            with suppress(UnavailableError):
+                await self._leave(queue, tag, shift)
+            raise
+        await self._leave(queue, tag, shift)
+
+    async def _leave(self, queue: AbstractQueue, tag: str, shift: _Shift) -> None:
+        """Stop consuming, before anything is handed back: it would come straight to us again."""
+        async with rpc(f"Leaving {self._queue}"):
+            await queue.cancel(tag)
         shift.over = True
 
 

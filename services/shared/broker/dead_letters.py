@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Final
@@ -12,8 +11,8 @@ from aio_pika.abc import AbstractChannel
 from services.shared.broker.declaration import declare
 from services.shared.broker.delivery import Delivery
 from services.shared.broker.envelope import Envelope
-from services.shared.broker.faults import translated
-from services.shared.broker.link import RPC_TIMEOUT_S, Link
+from services.shared.broker.faults import rpc
+from services.shared.broker.link import Link
 from services.shared.broker.publisher import Publisher
 from services.shared.broker.topology import Topology, dead_queue
 
@@ -67,12 +66,11 @@ class DeadLetters:
     async def _read(self, channel: AbstractChannel, work_queue: str, limit: int) -> AsyncIterator[Delivery]:
         """Borrow letters; those that are not settled go back when the channel closes."""
         await declare(channel, self._topology, [work_queue])
-        with translated("Reading dead letters"):
+        async with rpc("Reading dead letters"):
             queue = await channel.get_queue(dead_queue(work_queue), ensure=False)
         for _ in range(min(limit, _AT_ONCE)):
-            with translated("Reading dead letters"):
-                async with asyncio.timeout(RPC_TIMEOUT_S):
-                    message = await queue.get(fail=False, timeout=None)
+            async with rpc("Reading dead letters"):
+                message = await queue.get(fail=False, timeout=None)
             if message is None:
                 return
             yield Delivery(message, channel, work_queue)

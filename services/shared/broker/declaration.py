@@ -6,8 +6,7 @@ from collections.abc import Iterable
 
 from aio_pika.abc import AbstractChannel
 
-from services.shared.broker.faults import translated
-from services.shared.broker.link import RPC_TIMEOUT_S
+from services.shared.broker.faults import rpc
 from services.shared.broker.topology import EXCHANGES, Queue, Topology
 
 
@@ -18,9 +17,9 @@ async def declare(channel: AbstractChannel, topology: Topology, work_queues: Ite
         ConflictError: something of that name exists with other properties.
         UnavailableError: the broker is away.
     """
-    with translated("Declaring the exchanges"):
+    async with rpc("Declaring the exchanges"):
         for name, kind in EXCHANGES.items():
-            await channel.declare_exchange(name, kind, durable=True, timeout=RPC_TIMEOUT_S)
+            await channel.declare_exchange(name, kind, durable=True)
     for work_queue in work_queues:
         await declare_family(channel, topology, work_queue)
 
@@ -33,13 +32,11 @@ async def declare_family(channel: AbstractChannel, topology: Topology, work_queu
         UnavailableError: the broker is away.
     """
     for queue in topology.family(work_queue):
-        with translated(f"Declaring the queue {queue.name}"):
+        async with rpc(f"Declaring the queue {queue.name}"):
             await _declare_queue(channel, queue)
 
 
 async def _declare_queue(channel: AbstractChannel, queue: Queue) -> None:
     # Durable must be said: the client's default is not, which quorum queues and RabbitMQ 4.3 refuse.
-    declared = await channel.declare_queue(
-        queue.name, durable=True, arguments=dict(queue.arguments), timeout=RPC_TIMEOUT_S
-    )
-    await declared.bind(queue.exchange, queue.routing_key, timeout=RPC_TIMEOUT_S)
+    declared = await channel.declare_queue(queue.name, durable=True, arguments=dict(queue.arguments))
+    await declared.bind(queue.exchange, queue.routing_key)

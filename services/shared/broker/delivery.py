@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Awaitable
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from typing import Final
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 
 from services.shared.broker.envelope import Envelope
-from services.shared.broker.faults import translated
+from services.shared.broker.faults import rpc
 from services.shared.broker.wire import from_message
 from services.shared.errors import UnavailableError
 
@@ -48,8 +47,7 @@ class Delivery:
 
     async def _settle(self, how: str, settling: Awaitable[None]) -> None:
         try:
-            with translated("Settling"):
-                async with asyncio.timeout(_SETTLE_TIMEOUT_S):
-                    await settling
+            async with rpc("Settling", timeout_s=_SETTLE_TIMEOUT_S):
+                await settling
         except UnavailableError as error:
             log.info("%s %s, but its lease was lost: %s", self.message.message_id, how, error)

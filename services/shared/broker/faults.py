@@ -1,14 +1,30 @@
-"""One way in which the broker fails, for everybody else: `UnavailableError`."""
+"""One way in which the broker fails, for everybody else: `UnavailableError`, and soon."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Final
 
 from aio_pika.exceptions import ChannelPreconditionFailed
 
 from services.shared.errors import ConflictError, TritonTubeError, UnavailableError
+
+RPC_TIMEOUT_S: Final = 10.0
+"""For a few frames to the broker and back. A quorum queue without a leader takes up to 5 s."""
+
+
+@asynccontextmanager
+async def rpc(doing: str, *, timeout_s: float = RPC_TIMEOUT_S) -> AsyncIterator[None]:
+    """`translated`, and within a time.
+
+    The client's own `timeout` arguments are not to be used: they end in `asyncio.wait_for`, which up to
+    Python 3.11 loses a cancellation that comes at the same moment as the broker's answer.
+    """
+    with translated(doing):
+        async with asyncio.timeout(timeout_s):
+            yield
 
 
 @contextmanager

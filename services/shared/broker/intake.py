@@ -16,9 +16,9 @@ from typing import Final
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, AbstractQueue
 
 from services.shared.broker.delivery import Delivery
-from services.shared.broker.faults import translated
+from services.shared.broker.faults import rpc
 from services.shared.broker.labels import consumer_tag
-from services.shared.broker.link import RPC_TIMEOUT_S, consumer_loss
+from services.shared.broker.link import consumer_loss
 from services.shared.broker.waits import first_of
 
 PATIENCE_S: Final = 20.0
@@ -74,7 +74,7 @@ class Intake:
         cls, channel: AbstractChannel, queues: Sequence[str], *, instance: str, patience_s: float
     ) -> Intake:
         """Prepare to take from `queues`, the preferred one first."""
-        with translated("Taking jobs"):
+        async with rpc("Taking jobs"):
             found = [await channel.get_queue(name, ensure=False) for name in queues]
             lost = await consumer_loss(channel)
         return cls(channel, found, lost, instance=instance, patience_s=patience_s)
@@ -85,15 +85,17 @@ class Intake:
         Raises:
             UnavailableError: the channel, or one of the queues, is gone.
         """
-        with translated("Taking a job"):
-            for queue in self._queues:
-                if message := await queue.get(fail=False, timeout=RPC_TIMEOUT_S):
-                    return Delivery(message, self._channel, queue.name)
-            return await self._wait(stop)
+        for queue in self._queues:
+            async with rpc(f"Taking a job from {queue.name}"):
+                message = await queue.get(fail=False, timeout=None)
+            if message:
+                return Delivery(message, self._channel, queue.name)
+        return await self._wait(stop)
 
     async def _wait(self, stop: asyncio.Event) -> Delivery | None:
         inbox = _Inbox(self._channel)
-        tags = [await self._consume(queue, inbox) for queue in self._queues]
+        async with rpc("Waiting for jobs"):
+            tags = [await self._consume(queue, inbox) for queue in self._queues]
         await first_of(
             inbox.filled.wait(),
             self._lost.wait(),
@@ -101,13 +103,14 @@ class Intake:
             stop.wait(),
             timeout_s=self._patience_s,
         )
-        for queue, tag in zip(self._queues, tags, strict=True):
-            await queue.cancel(tag, timeout=RPC_TIMEOUT_S)
+        async with rpc("Waiting for jobs no longer"):
+            for queue, tag in zip(self._queues, tags, strict=True):
+                await queue.cancel(tag)
         return await self._choose(inbox.close(), stop)
 
     async def _consume(self, queue: AbstractQueue, inbox: _Inbox) -> str:
         tag = consumer_tag(self._instance, f"idle, waits for {queue.name}")
-        return await queue.consume(partial(inbox.bring, queue.name), consumer_tag=tag, timeout=RPC_TIMEOUT_S)
+        return await queue.consume(partial(inbox.bring, queue.name), consumer_tag=tag)
 
     async def _choose(self, brought: list[Delivery], stop: asyncio.Event) -> Delivery | None:
         """Keep the most urgent one; each queue may have brought one before it heard that we have enough."""

@@ -18,11 +18,8 @@ from typing import Final
 import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractConnection
 
-from services.shared.broker.faults import translated
+from services.shared.broker.faults import rpc
 from services.shared.errors import UnavailableError
-
-RPC_TIMEOUT_S: Final = 10.0
-"""For one exchange of frames with the broker. A quorum queue without a leader takes up to 5 s."""
 
 _HEARTBEAT_S: Final = 10
 """A broker that falls silent counts as gone after three of these."""
@@ -50,12 +47,11 @@ class Link:
         Raises:
             UnavailableError: no connection to the broker, or it does not answer.
         """
-        with translated("Connecting to RabbitMQ"):
-            async with asyncio.timeout(RPC_TIMEOUT_S):
-                connection = await self._connected()
-                channel = connection.channel(publisher_confirms=confirms, on_return_raises=confirms)
-                await channel.initialize()
-                return channel
+        async with rpc("Connecting to RabbitMQ"):
+            connection = await self._connected()
+            channel = connection.channel(publisher_confirms=confirms, on_return_raises=confirms)
+            await channel.initialize()
+            return channel
 
     @asynccontextmanager
     async def channel(self, *, prefetch: int | None = None) -> AsyncIterator[AbstractChannel]:
@@ -70,8 +66,8 @@ class Link:
         channel = await self.new_channel()
         try:
             if prefetch is not None:
-                with translated("Setting the prefetch count"):
-                    await channel.set_qos(prefetch_count=prefetch, timeout=RPC_TIMEOUT_S)
+                async with rpc("Setting the prefetch count"):
+                    await channel.set_qos(prefetch_count=prefetch)
             yield channel
         finally:
             await discard(channel)
@@ -96,8 +92,8 @@ class Link:
 
 async def discard(opened: AbstractChannel | AbstractConnection) -> None:
     """Close what may be dead already; never fails, and never waits long."""
-    with suppress(UnavailableError), translated("Closing"):
-        async with asyncio.timeout(_CLOSE_TIMEOUT_S):
+    with suppress(UnavailableError):
+        async with rpc("Closing", timeout_s=_CLOSE_TIMEOUT_S):
             await opened.close()
 
 

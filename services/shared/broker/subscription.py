@@ -16,9 +16,9 @@ from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, AbstractQueue
 
 from services.shared.broker.declaration import declare
 from services.shared.broker.envelope import Envelope
-from services.shared.broker.faults import translated
+from services.shared.broker.faults import rpc
 from services.shared.broker.labels import consumer_tag
-from services.shared.broker.link import RPC_TIMEOUT_S, Link, consumer_loss
+from services.shared.broker.link import Link, consumer_loss
 from services.shared.broker.topology import EVENTS, Topology
 from services.shared.broker.waits import first_of
 from services.shared.broker.wire import from_message
@@ -102,24 +102,19 @@ class Subscription:
         """Listen until the connection, the queue or the consumer is lost, which raises."""
         async with self._link.channel() as channel:
             await declare(channel, self._topology)
-            with translated(f"Listening on {self._queue}"):
-                queue = await self._declare(channel)
-                lost = await consumer_loss(channel)
-                self._begin()
-                await self._consume(channel, queue, lost)
+            queue, lost = await self._declare(channel)
+            if self.bound.is_set():
+                self._on_missed()
+            self.bound.set()
+            await self._consume(channel, queue, lost)
 
-    async def _declare(self, channel: AbstractChannel) -> AbstractQueue:
-        queue = await channel.declare_queue(
-            self._queue, durable=True, exclusive=True, auto_delete=True, timeout=RPC_TIMEOUT_S
-        )
-        for pattern in self._patterns:
-            await queue.bind(EVENTS, pattern, timeout=RPC_TIMEOUT_S)
-        return queue
-
-    def _begin(self) -> None:
-        if self.bound.is_set():
-            self._on_missed()
-        self.bound.set()
+    async def _declare(self, channel: AbstractChannel) -> tuple[AbstractQueue, asyncio.Event]:
+        async with rpc(f"Declaring {self._queue}"):
+            lost = await consumer_loss(channel)
+            queue = await channel.declare_queue(self._queue, durable=True, exclusive=True, auto_delete=True)
+            for pattern in self._patterns:
+                await queue.bind(EVENTS, pattern)
+        return queue, lost
 
     async def _consume(self, channel: AbstractChannel, queue: AbstractQueue, lost: asyncio.Event) -> None:
         tag = ""
@@ -137,14 +132,16 @@ class Subscription:
         tag = consumer_tag(self._instance, self._purpose)
         if tag == old:
             return old
-        await queue.consume(self._receive, no_ack=True, consumer_tag=tag, timeout=RPC_TIMEOUT_S)
-        if old:
-            await queue.cancel(old, timeout=RPC_TIMEOUT_S)
+        async with rpc(f"Listening on {self._queue}"):
+            await queue.consume(self._receive, no_ack=True, consumer_tag=tag)
+            if old:
+                await queue.cancel(old)
         return tag
 
     async def _check(self, queue: AbstractQueue) -> None:
         """Ask the broker whether it still knows our consumer."""
-        known = await queue.declare(timeout=RPC_TIMEOUT_S)
+        async with rpc(f"Checking {self._queue}"):
+            known = await queue.declare()
         if not known.consumer_count:
             raise UnavailableError(f"The broker has lost the consumer of {self._queue}.")
 

@@ -22,6 +22,7 @@ from services.shared.stubs.tritontube.storage.v1 import storage_pb2, storage_pb2
 from services.shared.topology import Topology
 from services.storage import metrics
 from services.storage.datafolder import opened
+from services.storage.identity import Identity
 from services.storage.membership import Membership
 from services.storage.rescan import rescan
 from services.storage.servicer import StorageServicer
@@ -41,19 +42,12 @@ async def serve(settings: StorageSettings, stop: asyncio.Event) -> None:
     Raises:
         TritonTubeError: it cannot start, or a part of it died.
     """
-    address = advertised(settings)
     data = opened(
         settings.data, reserve_fraction=settings.reserve_fraction, capacity_bytes=settings.capacity_bytes
     )
     with data as folder, Threads(_DISK_THREADS) as threads:
         metrics.observe(folder)
-        live = NodeLive(
-            id=folder.identity.node_id,
-            address=address,
-            disk_id=folder.identity.disk_id,
-            zone=settings.zone,
-            started_at_ms=time.time_ns() // 1_000_000,
-        )
+        live = _live(settings, folder.identity)
         async with EtcdClient.configured(settings) as etcd, Topology.follow(etcd) as topology:
             membership = Membership(
                 etcd=etcd,
@@ -80,6 +74,16 @@ async def serve(settings: StorageSettings, stop: asyncio.Event) -> None:
                 rescan(folder.store, threads),
             )
             await _run(settings, stop, servicer, work)
+
+
+def _live(settings: StorageSettings, identity: Identity) -> NodeLive:
+    return NodeLive(
+        id=identity.node_id,
+        address=advertised(settings),
+        disk_id=identity.disk_id,
+        zone=settings.zone,
+        started_at_ms=time.time_ns() // 1_000_000,
+    )
 
 
 async def _run(

@@ -14,7 +14,13 @@ from typing import Any, Final, Generic, Protocol, TypeVar
 
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
-from services.shared.errors import NotFoundError, RequestError, TritonTubeError, UnavailableError
+from services.shared.errors import (
+    CorruptFileError,
+    NotFoundError,
+    RequestError,
+    TritonTubeError,
+    UnavailableError,
+)
 from services.shared.ring.view import RingView
 
 HEDGE_S: Final = 0.15
@@ -47,7 +53,7 @@ class Found(Generic[T]):
 
     answer: T
     without: frozenset[str]
-    """Nodes that said that they have none."""
+    """Nodes that said that they have none, or found theirs damaged."""
 
 
 class Search(Generic[T]):
@@ -145,6 +151,8 @@ class _Pass(Generic[T]):
                 raise
             except TritonTubeError as error:
                 self.silent = error
+                if isinstance(error, CorruptFileError):
+                    self.without.add(node)
                 continue
             if answer is not None:
                 return Found(answer=answer, without=frozenset(self.without))

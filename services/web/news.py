@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Final
 
 from services.shared.broker import Broker
@@ -29,6 +29,7 @@ _REREAD_S: Final = 5.0
 _GATHER_S: Final = 0.2
 """Hints that come in quick succession cause one read."""
 
+_MAX_LOOKED_AT: Final = 200
 _MAX_UNREAD: Final = 1000
 """Videos whose changes a slow page may have waiting; later ones it learns of when it is loaded again."""
 
@@ -44,13 +45,13 @@ class Subscriber:
 
     def __init__(self, video_id: str | None) -> None:
         self.closed = False
-        self._video_id = video_id
+        self.video_id = video_id
         self._changes: dict[str, Change] = {}
         self._awake = asyncio.Event()
 
     def tell(self, video_id: str, change: Change) -> None:
         """Keep a change for it, in place of an older one of the same video."""
-        if self._video_id in {None, video_id} and len(self._changes) < _MAX_UNREAD:
+        if self.video_id in {None, video_id} and len(self._changes) < _MAX_UNREAD:
             self._changes[video_id] = change
             self._awake.set()
 
@@ -79,6 +80,7 @@ class Newsroom:
         self._catalog = catalog
         self._on_hint = on_hint
         self._subscribers: set[Subscriber] = set()
+        self._arrived = asyncio.Event()
         self._hinted: set[str] = set()
         self._awake = asyncio.Event()
         self._told: dict[str, Change] = {}
@@ -94,6 +96,7 @@ class Newsroom:
             raise UnavailableError("Too many pages listen for news at the moment.")
         subscriber = Subscriber(video_id)
         self._subscribers.add(subscriber)
+        self._arrived.set()
         _SUBSCRIBERS.set(len(self._subscribers))
         try:
             yield subscriber
@@ -124,18 +127,29 @@ class Newsroom:
                 self.hint(event.correlation_id, event.routing_key == _DELETED)
 
     async def _look_around(self) -> None:
+        """Read again, from time to time and when somebody new listens, what may change."""
         while True:
-            await asyncio.sleep(_REREAD_S)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_REREAD_S):
+                    await self._arrived.wait()
+            await asyncio.sleep(_GATHER_S)
+            self._arrived.clear()
             if not self._subscribers:
                 continue
             try:
-                active = set(await self._catalog.active_ids())
+                await self._look()
             except UnavailableError as error:
                 log.warning("cannot look for changes of videos: %s", error)
-                continue
-            for video_id in active | self._told.keys():
-                self.hint(video_id)
-            self._told = {video_id: told for video_id, told in self._told.items() if video_id in active}
+
+    async def _look(self) -> None:
+        """Hint at what work remains for, what is watched, and what was either of these the last time."""
+        # Ids sort newest first: of a long backlog, the videos on the pages that people look at.
+        active = sorted(await self._catalog.active_ids())[:_MAX_LOOKED_AT]
+        watched = [subscriber.video_id for subscriber in self._subscribers if subscriber.video_id]
+        current = {*active, *watched}
+        for video_id in current | self._told.keys():
+            self.hint(video_id)
+        self._told = {video_id: told for video_id, told in self._told.items() if video_id in current}
 
     def _hint_told(self) -> None:
         for video_id in tuple(self._told):

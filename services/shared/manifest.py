@@ -46,6 +46,7 @@ _AUDIO_BITRATE: Final = 140_000
 _AUDIO_CHANNELS: Final = 2
 _AVAILABLE_SINCE: Final = "1970-01-01T00:00:00Z"
 _UPDATE_PERIOD: Final = "PT1S"
+_TIME_STATED: Final = "urn:mpeg:dash:utc:direct:2014"
 _BUFFER_TIME: Final = "PT4S"
 _AUDIO_GROUP: Final = "audio"
 _MICROSECONDS: Final = 1_000_000
@@ -186,6 +187,10 @@ def _mpd(shown: _Presentation, published_at_ms: int) -> bytes:
         _video_set(period, shown.plan, video)
     for number, (audio, track) in enumerate(shown.audio()):
         _audio_set(period, shown.plan, audio, track, main=number == 0)
+    if not shown.available.complete:
+        # Any time at all will do, with everything available since 1970. But a player that is told none asks a
+        # server of its maker's choice, and strangers need not know what is watched here.
+        ET.SubElement(root, "UTCTiming", schemeIdUri=_TIME_STATED, value=_moment(published_at_ms))
     ET.indent(root)
     return bytes(ET.tostring(root, encoding="utf-8", xml_declaration=True))
 
@@ -196,11 +201,15 @@ def _liveness(shown: _Presentation, published_at_ms: int) -> dict[str, str]:
     return {
         "type": "dynamic",
         "availabilityStartTime": _AVAILABLE_SINCE,
-        "publishTime": datetime.fromtimestamp(published_at_ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+        "publishTime": _moment(published_at_ms),
         "minimumUpdatePeriod": _UPDATE_PERIOD,
         # As far behind the end as the beginning is: players would start near the end, as for a broadcast.
         "suggestedPresentationDelay": f"PT{ceil(shown.duration)}S",
     }
+
+
+def _moment(time_ms: int) -> str:
+    return datetime.fromtimestamp(time_ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def _video_set(period: ET.Element, plan: Plan, tracks: list[tuple[Rendition, _Track]]) -> None:

@@ -140,6 +140,13 @@ def test_a_growing_video_has_a_dynamic_mpd_with_what_is_there():
     assert root.find(".//d:Representation[@id='360p']", DASH) is None
 
 
+def test_a_growing_video_states_the_time_so_that_no_player_asks_a_stranger_for_it():
+    timing = only(mpd(plan(), growing(**{"240p": 3}), published_at_ms=1_700_000_000_000), "d:UTCTiming")
+    assert timing.get("schemeIdUri") == "urn:mpeg:dash:utc:direct:2014"
+    assert timing.get("value") == "2023-11-14T22:13:20.000000Z"
+    assert mpd(plan(), COMPLETE).find("d:UTCTiming", DASH) is None
+
+
 def test_announced_bitrates_hold_until_the_real_ones_are_known():
     root = mpd(plan(), growing(**{"240p": 3}))
     assert only(root, ".//d:Representation[@id='240p']").get("bandwidth") == "523000"

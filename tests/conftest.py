@@ -6,5 +6,7 @@ pytest_plugins = [
     "tests.harness.fixtures_rabbitmq",
     "tests.harness.fixtures_ring",
     "tests.harness.fixtures_storage",
+    "tests.harness.fixtures_browser",
     "tests.harness.fixtures_stack",
+    "tests.harness.fixtures_web",
 ]

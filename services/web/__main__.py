@@ -13,6 +13,7 @@ from services.admin.server import admin_server
 from services.shared import lifecycle, service
 from services.shared.broker import Broker
 from services.shared.content import ContentStore
+from services.shared.errors import UnavailableError
 from services.shared.etcd import EtcdClient
 from services.shared.messages import FIRST_QUEUE
 from services.shared.settings import WebSettings
@@ -69,13 +70,15 @@ def _checks(etcd: EtcdClient, topology: Topology, broker: Broker) -> dict[str, C
     async def etcd_answers() -> None:
         await etcd.get("videos/")
 
-    async def ring_is_formed() -> None:
-        _ = topology.view
+    async def ring_takes_files() -> None:
+        view = topology.view
+        if len(view.up) < view.state.write_quorum:
+            raise UnavailableError(f"Only {len(view.up)} of {len(view.state.nodes)} storage nodes are live.")
 
     async def broker_answers() -> None:
         await broker.depth(FIRST_QUEUE)
 
-    return {"etcd": etcd_answers, "ring": ring_is_formed, "broker": broker_answers}
+    return {"etcd": etcd_answers, "ring": ring_takes_files, "broker": broker_answers}
 
 
 if __name__ == "__main__":

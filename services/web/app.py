@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -35,6 +36,8 @@ from services.web.playback import PREFIX, Playback
 from services.web.problems import MEDIA_TYPE, Problem, problem_of
 from services.web.server import App, Receive, Scope, Send
 from services.web.uploads import Uploads
+
+log = logging.getLogger(__name__)
 
 _UPLOAD_PATHS: Final = frozenset({"/upload"})
 _JSON_PATHS: Final = ("/api/", "/openapi.json")
@@ -113,6 +116,8 @@ def _explain_errors(api: FastAPI, pages: Pages) -> None:
     """Answer every error with a problem: a page for people, JSON for programs."""
 
     def answer(request: Request, problem: Problem) -> Response:
+        if problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            log.warning("%s %s: %d: %s", request.method, request.url.path, problem.status, problem.detail)
         is_page = not request.url.path.startswith(_JSON_PATHS)
         if is_page and prefers_html(request.headers.get("accept", "")):
             return pages.problem(problem)

@@ -17,6 +17,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.shared.errors import TooLargeError
+from services.shared.telemetry import Counter
 from services.web.problems import MEDIA_TYPE, Problem, problem_of
 
 MAX_BODY_BYTES: Final = 64 << 10
@@ -24,6 +25,9 @@ MAX_BODY_BYTES: Final = 64 << 10
 
 _LINGER_S: Final = 10.0
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+_ANSWERS: Final = Counter(
+    "tritontube_http_answers_total", "Answers to all but players, by status.", ["status"]
+)
 _NO_SNIFFING: Final = (b"x-content-type-options", b"nosniff")
 
 
@@ -40,7 +44,7 @@ class Guard:
             await self._app(scope, receive, send)
             return
         body = _Body(receive, None if scope["path"] in self._large_bodies else MAX_BODY_BYTES)
-        await self._admit(scope, body, _unsniffed(send))
+        await self._admit(scope, body, _outgoing(send))
         if scope["method"] not in _SAFE:
             await body.linger()
 
@@ -52,9 +56,10 @@ class Guard:
             return
         try:
             body.expect(headers.get(b"content-length", b""))
-            await self._app(scope, body.receive, send)
         except TooLargeError as error:
             await _respond(problem_of(error), scope, body, send)
+            return
+        await self._app(scope, body.receive, send)
 
 
 class _Body:
@@ -100,11 +105,12 @@ async def _respond(problem: Problem, scope: Scope, body: _Body, send: Send) -> N
     await response(scope, body.receive, send)
 
 
-def _unsniffed(send: Send) -> Send:
-    """A `send` that forbids browsers to guess content types."""
+def _outgoing(send: Send) -> Send:
+    """A `send` that counts answers, and forbids browsers to guess content types."""
 
     async def wrapped(message: Message) -> None:
         if message["type"] == "http.response.start":
+            _ANSWERS.labels(message["status"]).inc()
             message["headers"] = [*message.get("headers", ()), _NO_SNIFFING]
         await send(message)
 

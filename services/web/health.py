@@ -26,6 +26,7 @@ class Health:
         self._checks = checks
         self.router = APIRouter(tags=["operations"])
         self.router.add_api_route("/healthz", self.alive, methods=["GET"])
+        self.router.add_api_route("/healthz", self.alive, methods=["HEAD"], include_in_schema=False)
         self.router.add_api_route("/readyz", self.ready, methods=["GET"], responses={503: {}})
         self.router.add_api_route("/metrics", self.metrics, methods=["GET"], response_class=Response)
 

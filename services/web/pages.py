@@ -58,11 +58,14 @@ class Pages:
         self._max_upload_bytes = settings.max_upload_bytes
         self._templates = _environment(assets)
         self.router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
-        self.router.add_api_route("/", self.library, methods=["GET"])
-        self.router.add_api_route("/videos/{video_id}", self.watch, methods=["GET"])
-        self.router.add_api_route("/videos/{video_id}/card", self.card, methods=["GET"])
-        self.router.add_api_route("/embed/{video_id}", self.embed, methods=["GET"])
-        self.router.add_api_route("/docs", self.docs, methods=["GET"])
+        for path, page in (
+            ("/", self.library),
+            ("/videos/{video_id}", self.watch),
+            ("/videos/{video_id}/card", self.card),
+            ("/embed/{video_id}", self.embed),
+            ("/docs", self.docs),
+        ):
+            self.router.add_api_route(path, page, methods=["GET", "HEAD"])
 
     async def library(self, before: Before = None, q: Text = "") -> HTMLResponse:
         """All videos, newest first, with the form to add one."""
@@ -138,8 +141,8 @@ def _age(video: Video) -> str:
 
 
 def _hue(video: Video) -> int:
-    """A colour of its own, between green and violet, for a video that has no picture yet; in degrees."""
-    return 160 + zlib.crc32(video.id.encode()) % 110
+    """A colour of its own, between green and blue, for a video that has no picture yet; in degrees."""
+    return 160 + zlib.crc32(video.id.encode()) % 80
 
 
 def _code(text: str) -> Markup:

@@ -7,6 +7,7 @@ content and may be kept for ever; manifests stand for the newest state and are a
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import aclosing
@@ -22,6 +23,8 @@ from services.web.cache import Content, ContentCache
 from services.web.files import FileKind, kind_of
 from services.web.ranges import ByteRange, parse_ranges
 from services.web.server import Receive, Scope, Send
+
+log = logging.getLogger(__name__)
 
 PREFIX: Final = "/content/"
 
@@ -48,6 +51,7 @@ _PREFLIGHT: Final[tuple[Header, ...]] = (
     (b"content-length", b"0"),
 )
 _CONDITIONS: Final = frozenset({b"range", b"if-range", b"if-none-match"})
+_ANSWERS: Final = Counter("tritontube_content_answers_total", "Answers to players by status.", ["status"])
 _SENT: Final = Counter("tritontube_content_bytes_total", "Bytes of media and manifests sent to players.")
 
 
@@ -91,6 +95,7 @@ class Playback:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         answer = await self._answer(scope)
+        _ANSWERS.labels(answer.status.value).inc()
         await send({"type": "http.response.start", "status": answer.status.value, "headers": answer.headers})
         if scope["method"] == "HEAD":
             await send({"type": "http.response.body", "body": b""})
@@ -110,7 +115,10 @@ class Playback:
             file = await self._find(scope["path"])
             return self._conditional(file, _wanted(scope["headers"], method))
         except TritonTubeError as error:
-            return _problem(problems.problem_of(error))
+            problem = problems.problem_of(error)
+            if problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+                log.warning("%s %s: %d: %s", method, scope["path"], problem.status, error)
+            return _problem(problem)
 
     async def _find(self, path: str) -> _File:
         video_id, _, name = path.removeprefix(PREFIX).partition("/")

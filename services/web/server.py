@@ -28,6 +28,9 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _BACKLOG: Final = 1024
+_MAX_REQUESTS: Final = 4096
+"""At the same time, the pages that listen for news among them; further ones wait in the kernel."""
+
 _LAST_WORDS_S: Final = 1.0
 """For requests that were cancelled at the drain deadline to clean up after themselves."""
 
@@ -95,6 +98,7 @@ class _Embedded(Server):
             http=HTTPModes.auto,
             websockets=False,
             backlog=_BACKLOG,
+            backpressure=_MAX_REQUESTS,
             # Of what it says below that level, all is either said by us as well or a client that left.
             log_level=LogLevels.error,
             log_dictconfig={"incremental": True, "handlers": {}, "loggers": {}},

@@ -233,6 +233,23 @@ async def test_health_tells_alive_from_ready(start_web: StartWeb, vhost: Virtual
     assert not_ready.json()["broker"] != "ok"
 
 
+async def test_a_ring_with_too_few_nodes_is_not_ready(http, storage: StorageCluster):
+    for node in storage.nodes[:2]:
+        node.server.kill()
+
+    async def told() -> bool:
+        answer = await http.get("/readyz")
+        return answer.status_code == 503 and "1 of 3 storage nodes" in answer.json()["ring"]
+
+    await eventually(told, deadline_s=60, what="it says that the ring lacks nodes")
+
+
+@pytest.mark.parametrize("path", ["/", "/docs", "/healthz"])
+async def test_monitors_may_ask_for_the_head_alone(http, path):
+    answer = await http.head(path)
+    assert (answer.status_code, answer.content) == (200, b"")
+
+
 async def test_what_needs_etcd_says_when_to_come_back_while_it_is_away(http, storage: StorageCluster):
     storage.etcd.members[0].freeze()
     answer = await http.get("/api/videos", timeout=60)

@@ -44,8 +44,8 @@ def size(size_bytes: int) -> str:
 
 
 def duration(duration_s: float) -> str:
-    """`4:07`, `1:02:03`."""
-    whole = max(round(duration_s), 1)
+    """`4:07`, `1:02:03`. Whole seconds that have passed, as the player's clock counts them."""
+    whole = max(int(duration_s), 1)
     minutes, seconds = divmod(whole, 60)
     if whole < _HOUR_S:
         return f"{minutes}:{seconds:02}"

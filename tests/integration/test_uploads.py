@@ -122,13 +122,14 @@ async def test_a_form_is_sent_back_to_the_library(web: WebProcess, accept: str):
     assert (answer.status_code, answer.headers["location"]) == (303, "/")
 
 
-@pytest.mark.parametrize("size_bytes", [1, 1023, 1024, PART - 1, PART, PART + 1, 2 * PART])
-async def test_any_size_arrives_whole(start_web: StartWeb, catalog: Catalog, size_bytes: int):
-    web, data = await start_web(*SMALL_PARTS), like_a_video(size_bytes)
-    source = (await catalog.get((await web.upload(data))["id"])).source
-    assert source.size_bytes == size_bytes
-    assert source.sha256 == hashlib.sha256(data).hexdigest()
-    assert source.parts == -(-size_bytes // PART)
+async def test_any_size_arrives_whole(start_web: StartWeb, catalog: Catalog):
+    web = await start_web(*SMALL_PARTS)
+    for size_bytes in (1, 1023, 1024, PART - 1, PART, PART + 1, 2 * PART):
+        data = like_a_video(size_bytes)
+        source = (await catalog.get((await web.upload(data))["id"])).source
+        assert source.size_bytes == size_bytes
+        assert source.sha256 == hashlib.sha256(data).hexdigest()
+        assert source.parts == -(-size_bytes // PART)
 
 
 async def test_a_title_may_come_before_or_after_the_file_or_from_its_name(web: WebProcess):

@@ -53,7 +53,7 @@ class Progress:
         async def measure(video: Video) -> tuple[Video, Availability]:
             plan, tasks = await self._work(video, generation)
             available = availability(plan, tasks)
-            if available.complete:
+            if available.complete and video.status is not Status.READY:
                 await self._store_manifests(video_id, plan, available)
             return _measured(video, plan, tasks, available), available
 
@@ -66,7 +66,8 @@ class Progress:
         return after
 
     async def _work(self, video: Video, generation: int) -> tuple[Plan, list[Task]]:
-        if video.generation != generation or video.status not in ACTIVE:
+        # A video that is ready may still get its poster.
+        if video.generation != generation or video.status not in ACTIVE | {Status.READY}:
             raise FencedError(f"Video {video.id} has moved on.")
         plan = await self._book.plan(video.id, generation)
         if plan is None:

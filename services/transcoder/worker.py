@@ -72,6 +72,9 @@ class Worker:
 
     async def give_up(self, envelope: Envelope, reason: str) -> None:
         """Tell people that a job has failed for good: its video cannot be finished."""
+        if envelope.type == MessageType.PICTURES:
+            log.warning("video %s goes without a poster: %s", envelope.correlation_id, reason)
+            return
         generation = _generation(envelope)
         try:
             video = await self._catalog.fail(envelope.correlation_id, generation, reason)

@@ -24,9 +24,9 @@ async def test_a_broker_killed_mid_job_takes_the_job_away_and_gives_it_again(vho
         vhost.rabbit.kill()
         await eventually(lambda: shop.cancelled == ["piece-1"], what="the handler was cancelled")
         await vhost.rabbit.start()
-        await eventually(lambda: len(shop.begun) == 2, deadline_s=60, what="it was taken again")
+        await eventually(lambda: len(shop.begun) == 2, deadline_s=120, what="it was taken again")
         shop.release()
-        await eventually(lambda: len(shop.finished) == 2, deadline_s=60, what="everything is done")
+        await eventually(lambda: len(shop.finished) == 2, deadline_s=120, what="everything is done")
 
     assert shop.begun == ["piece-1", "piece-1", "piece-2"]
     assert shop.started[1].redelivered
@@ -43,9 +43,9 @@ async def test_a_worker_goes_on_after_an_orderly_restart_of_the_broker(vhost: Vi
         vhost.rabbit.stop()
         await vhost.rabbit.start()
         await broker.publish_job(BULK_QUEUE, job("piece-1"))
-        await eventually(lambda: shop.finished, deadline_s=60, what="it was done")
+        await eventually(lambda: shop.finished, deadline_s=120, what="it was done")
         await eventually(
-            lambda: vhost.consumer_tags("worker.worker-1"), deadline_s=60, what="it listens again"
+            lambda: vhost.consumer_tags("worker.worker-1"), deadline_s=120, what="it listens again"
         )
 
 
@@ -59,7 +59,7 @@ async def test_a_worker_whose_connection_is_cut_loses_its_job_and_connects_again
         await vhost.cut("transcoder worker-1")
         await eventually(lambda: shop.cancelled, what="the handler was cancelled")
         shop.release()
-        await eventually(lambda: shop.finished, deadline_s=60, what="it was done")
+        await eventually(lambda: shop.finished, deadline_s=120, what="it was done")
 
     assert shop.begun == ["piece-1", "piece-1"]
 
@@ -89,7 +89,7 @@ async def test_a_queue_consumer_survives_the_loss_of_its_queue(vhost: VirtualHos
         await eventually(lambda: vhost.consumer_tags(queue), what="it consumes")
         await vhost.delete_queue(queue)
         await broker.publish_job(queue, job("segment-1"))
-        await eventually(lambda: shop.finished, deadline_s=60, what="it was done")
+        await eventually(lambda: shop.finished, deadline_s=120, what="it was done")
 
 
 async def test_a_queue_consumer_goes_on_after_the_broker_was_killed(vhost: VirtualHost) -> None:
@@ -107,7 +107,7 @@ async def test_a_queue_consumer_goes_on_after_the_broker_was_killed(vhost: Virtu
         await eventually(lambda: len(shop.cancelled) == 2, what="both handlers were cancelled")
         await vhost.rabbit.start()
         shop.release()
-        await eventually(lambda: len(shop.finished) == 2, deadline_s=60, what="both were done")
+        await eventually(lambda: len(shop.finished) == 2, deadline_s=120, what="both were done")
 
 
 async def test_a_result_that_comes_after_the_lease_is_no_error(vhost: VirtualHost) -> None:
@@ -129,7 +129,7 @@ async def test_a_result_that_comes_after_the_lease_is_no_error(vhost: VirtualHos
         await vhost.cut("transcoder worker-1")
         await eventually(lambda: ends == ["late"], what="it ended late")
         cut.set()
-        await eventually(lambda: ends == ["late", "in time"], deadline_s=60, what="it was done again")
+        await eventually(lambda: ends == ["late", "in time"], deadline_s=120, what="it was done again")
 
 
 @pytest.mark.chaos

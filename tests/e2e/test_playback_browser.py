@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
 
+from tests.harness.holding import in_the_making
 from tests.harness.media import run
 from tests.harness.numbered import LONG, SHORT, SIXTY, NumberedFilm
 from tests.harness.stack import Json, Stack
@@ -101,32 +100,6 @@ async def assert_pictures_in_place(visitor: Viewer, film: NumberedFilm) -> None:
     assert not wrong
 
 
-@asynccontextmanager
-async def in_the_making(stack: Stack, video: Json) -> AsyncIterator[None]:
-    """Hold all workers from the moment when the video is playable, and before it is ready, on."""
-
-    async def begun() -> str | None:
-        status = (await stack.video(video["id"]))["status"]
-        return status if status in {"playable", "ready", "failed"} else None
-
-    assert await eventually(begun, what="there is something to play", deadline_s=120) == "playable"
-    with held([name for name in stack.children if name.startswith("transcoder")], stack):
-        assert await begun() == "playable", "processed faster than it could be held"
-        yield
-
-
-@contextmanager
-def held(names: Sequence[str], stack: Stack) -> Iterator[None]:
-    """These processes do nothing meanwhile."""
-    for name in names:
-        stack.kill(name, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        for name in names:
-            stack.kill(name, signal.SIGCONT)
-
-
 @pytest.fixture
 def long_video(numbered_videos: dict[str, Json]) -> Json:
     return numbered_videos[LONG.name]
@@ -139,7 +112,7 @@ async def test_video_chosen_on_the_page_plays_while_it_is_processed_and_to_its_e
     async with visitor.page.expect_response("**/upload") as answered:
         await visitor.page.set_input_files("#file", LONG.recipe.make(source_folder))
     video = await (await answered.value).json()
-    async with in_the_making(stack, video):
+    async with in_the_making(stack, video["id"]):
         await visitor.page.locator(f"#video-{video['id']}[data-status=playable] a").click()
         await visitor.until(has_begun, what="the video plays")
         assert (await visitor.playback()).duration_s == LONG.duration_s
@@ -157,7 +130,7 @@ async def test_other_players_play_a_video_in_the_making_and_on_to_its_end(
     stack: Stack, visitor: Viewer, source_folder: Path, open_in: Callable[[Viewer, Json], Awaitable[None]]
 ) -> None:
     video = await stack.upload(LONG.recipe.make(source_folder))
-    async with in_the_making(stack, video):
+    async with in_the_making(stack, video["id"]):
         await open_in(visitor, await stack.video(video["id"]))
         await visitor.until(has_begun, what="it plays")
     await stack.wait_status(video["id"], "ready")

@@ -33,8 +33,9 @@ export function start(onChange = () => {}) {
   return player;
 }
 
-/** Give the stage the form of the video, as soon as that is known. Upright ones stand on a wide stage. */
+/** Give the stage the form of the video, as soon as that is known. The style sheet knows what suits upright ones. */
 function shape(container, { width, height }) {
+  container.classList.toggle("upright", height > width);
   if (!(width > height)) return;
   container.style.setProperty("--width", width);
   container.style.setProperty("--height", height);

@@ -51,7 +51,7 @@ def main() -> int:
     """Run benchmarks; the exit code is 1 if one could not be finished."""
     options = _parse()
     # Also when terminated, stacks are stopped and files removed.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("bench: stopped by SIGTERM"))
     options.work.mkdir(parents=True, exist_ok=True)
     names = options.names or list(BENCHMARKS)
     failed = [name for name in names if not _measure(name, BENCHMARKS[name], options)]

@@ -26,10 +26,10 @@ def bunny(folder: Path, *, duration_s: int) -> Path:
 
 
 def screen(folder: Path, *, duration_s: int) -> Path:
-    """A generated picture like a screen recording's: 1920x1080, 15 frames per second, with a tone."""
+    """A generated picture like a screen recording's: 1920x1080, 10 frames per second, with a tone."""
     path = folder / "screen.mp4"
     ffmpeg(
-        *("-f", "lavfi", "-i", "testsrc2=size=1920x1080:rate=15", "-f", "lavfi", "-i", "sine=frequency=330"),
+        *("-f", "lavfi", "-i", "testsrc2=size=1920x1080:rate=10", "-f", "lavfi", "-i", "sine=frequency=330"),
         *("-t", str(duration_s), *x264(), "-c:a", "aac", str(path)),
     )
     return path

@@ -27,11 +27,12 @@ _SLOWEST: Final = Metric(name="first byte, longest", unit="ms")
 _NGINX: Final = "nginx, sendfile"
 _TRITONTUBE: Final = "TritonTube"
 _SIZES: Final = {"100 KB": 100_000, "1 MB": 1_000_000}
-_CACHE_BYTES: Final = 32 << 20
+_CACHE_BYTES: Final = 2 << 20
+"""What the web process may keep in memory: one hot file, and next to nothing of the cold ones."""
 _COLD_BYTES: Final = 64_000_000
-"""All files of one size together: twice what the web process keeps in memory."""
+"""All files of one size together."""
 
-_MAX_HITS: Final = 0.01
+_MAX_HITS: Final = 0.05
 _HITS: Final = re.compile(
     rb'^tritontube_cache_lookups_total\{outcome="(hit|miss)"\} ([\d.e+]+)$', re.MULTILINE
 )

@@ -46,3 +46,28 @@ class VideoEvent(Record):
     video_id: str
     status: Status
     progress: float = 0.0
+
+
+class HandoffReason(StrEnum):
+    """Why files leave a node."""
+
+    JOIN = "join"
+    DRAIN = "drain"
+    DEAD = "dead"
+    REPAIR = "repair"
+
+
+class HandoffEvent(Record):
+    """A node should hand the files of a partition over to their new owners. A hint: the ring decides."""
+
+    change_id: str
+    epoch: int
+    partition: int
+    node: str
+    destinations: tuple[str, ...]
+    reason: HandoffReason
+
+
+def handoff_queue(node_id: str) -> str:
+    """The work queue of a storage node."""
+    return f"storage.handoff.{node_id}"

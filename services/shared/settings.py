@@ -85,6 +85,10 @@ class WebSettings(Settings):
     """Copies of each file, when this instance forms the ring (fewer while there are fewer nodes)."""
     bootstrap_nodes: int = Field(default=3, ge=1)
     """The ring is formed as soon as this many storage nodes are live, once in the cluster's life."""
+    dead_after_s: float = Field(default=900.0, ge=0)
+    """A storage node that is away for so long is declared dead: copies are made anew. 0: only by hand."""
+    orphan_grace_s: float = Field(default=24 * 3600.0, ge=0)
+    """Files that nothing refers to are removed when they are older than this."""
 
 
 class TranscoderSettings(Settings):
@@ -126,6 +130,18 @@ class StorageSettings(Settings):
     """A node that could not renew its lease for so long is no longer counted as live."""
     staging_bytes: int = Field(default=256 * MIB, ge=32 * MIB)
     """Bytes of incoming files held in memory at once; senders wait beyond that."""
+    handoff_bytes_per_s: float = Field(default=128.0 * MIB, gt=0)
+    """How fast files are handed over to other nodes, altogether."""
+    handoff_streams: int = Field(default=4, ge=1, le=64)
+    """Files handed over at the same time."""
+    delete_grace_s: float = Field(default=600.0, ge=0)
+    """A copy that belongs to other nodes is kept at least so long after it became surplus."""
+    repair_interval_s: float = Field(default=600.0, gt=0)
+    """How often a node compares what it holds with the other owners while nothing changes."""
+    scrub_bytes_per_s: float = Field(default=8.0 * MIB, gt=0)
+    """How fast the node reads through its own copies for damage, round after round."""
+    scrub_pause_s: float = Field(default=24 * 3600.0, ge=0)
+    """Pause between two rounds of that."""
 
 
 def load(kind: type[S], **overrides: object) -> S:

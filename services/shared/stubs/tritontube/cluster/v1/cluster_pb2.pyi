@@ -88,6 +88,66 @@ CHANGE_KIND_REBALANCE: ChangeKind.ValueType  # 5
 CHANGE_KIND_ABORT: ChangeKind.ValueType  # 6
 Global___ChangeKind: _TypeAlias = ChangeKind  # noqa: Y015
 
+class _RequestState:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _RequestStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RequestState.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    REQUEST_STATE_UNSPECIFIED: _RequestState.ValueType  # 0
+    REQUEST_STATE_QUEUED: _RequestState.ValueType  # 1
+    """Waits for its turn."""
+    REQUEST_STATE_RUNNING: _RequestState.ValueType  # 2
+    REQUEST_STATE_DONE: _RequestState.ValueType  # 3
+    REQUEST_STATE_REFUSED: _RequestState.ValueType  # 4
+    """When its turn came it was no longer possible; `reason` says why."""
+    REQUEST_STATE_ABORTED: _RequestState.ValueType  # 5
+
+class RequestState(_RequestState, metaclass=_RequestStateEnumTypeWrapper): ...
+
+REQUEST_STATE_UNSPECIFIED: RequestState.ValueType  # 0
+REQUEST_STATE_QUEUED: RequestState.ValueType  # 1
+"""Waits for its turn."""
+REQUEST_STATE_RUNNING: RequestState.ValueType  # 2
+REQUEST_STATE_DONE: RequestState.ValueType  # 3
+REQUEST_STATE_REFUSED: RequestState.ValueType  # 4
+"""When its turn came it was no longer possible; `reason` says why."""
+REQUEST_STATE_ABORTED: RequestState.ValueType  # 5
+Global___RequestState: _TypeAlias = RequestState  # noqa: Y015
+
+class _FindingKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _FindingKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FindingKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    FINDING_KIND_UNSPECIFIED: _FindingKind.ValueType  # 0
+    FINDING_KIND_UNDER_REPLICATED: _FindingKind.ValueType  # 1
+    """Fewer owners hold it than should."""
+    FINDING_KIND_MISSING: _FindingKind.ValueType  # 2
+    """The catalogue needs it, and no node holds it."""
+    FINDING_KIND_SURPLUS: _FindingKind.ValueType  # 3
+    """Held by a node that does not own it."""
+    FINDING_KIND_CORRUPT: _FindingKind.ValueType  # 4
+    """A copy failed its checksums."""
+    FINDING_KIND_ORPHAN: _FindingKind.ValueType  # 5
+    """Nothing refers to it."""
+
+class FindingKind(_FindingKind, metaclass=_FindingKindEnumTypeWrapper): ...
+
+FINDING_KIND_UNSPECIFIED: FindingKind.ValueType  # 0
+FINDING_KIND_UNDER_REPLICATED: FindingKind.ValueType  # 1
+"""Fewer owners hold it than should."""
+FINDING_KIND_MISSING: FindingKind.ValueType  # 2
+"""The catalogue needs it, and no node holds it."""
+FINDING_KIND_SURPLUS: FindingKind.ValueType  # 3
+"""Held by a node that does not own it."""
+FINDING_KIND_CORRUPT: FindingKind.ValueType  # 4
+"""A copy failed its checksums."""
+FINDING_KIND_ORPHAN: FindingKind.ValueType  # 5
+"""Nothing refers to it."""
+Global___FindingKind: _TypeAlias = FindingKind  # noqa: Y015
+
 @_typing.final
 class NodeUsage(_message.Message):
     """What a node holds, as it said itself a moment ago."""
@@ -211,6 +271,32 @@ class Candidate(_message.Message):
 Global___Candidate: _TypeAlias = Candidate  # noqa: Y015
 
 @_typing.final
+class Suspect(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NODE_ID_FIELD_NUMBER: _builtins.int
+    SINCE_MS_FIELD_NUMBER: _builtins.int
+    DEAD_AT_MS_FIELD_NUMBER: _builtins.int
+    node_id: _builtins.str
+    since_ms: _builtins.int
+    dead_at_ms: _builtins.int
+    """When it will be declared dead; 0: never by itself."""
+    def __init__(
+        self,
+        *,
+        node_id: _builtins.str = ...,
+        since_ms: _builtins.int = ...,
+        dead_at_ms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dead_at_ms", b"dead_at_ms", "node_id", b"node_id", "since_ms", b"since_ms"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Suspect: _TypeAlias = Suspect  # noqa: Y015
+
+@_typing.final
 class Change(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -235,6 +321,741 @@ class Change(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Change: _TypeAlias = Change  # noqa: Y015
+
+@_typing.final
+class ChangeSpec(_message.Message):
+    """One of these."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ADD_FIELD_NUMBER: _builtins.int
+    DRAIN_FIELD_NUMBER: _builtins.int
+    REMOVE_DEAD_FIELD_NUMBER: _builtins.int
+    REPLACE_FIELD_NUMBER: _builtins.int
+    SET_WEIGHT_FIELD_NUMBER: _builtins.int
+    REBALANCE_FIELD_NUMBER: _builtins.int
+    ABORT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def add(self) -> Global___AddNode: ...
+    @_builtins.property
+    def drain(self) -> Global___DrainNode: ...
+    @_builtins.property
+    def remove_dead(self) -> Global___RemoveDeadNode: ...
+    @_builtins.property
+    def replace(self) -> Global___ReplaceNode: ...
+    @_builtins.property
+    def set_weight(self) -> Global___SetWeight: ...
+    @_builtins.property
+    def rebalance(self) -> Global___Rebalance: ...
+    @_builtins.property
+    def abort(self) -> Global___Abort: ...
+    def __init__(
+        self,
+        *,
+        add: Global___AddNode | None = ...,
+        drain: Global___DrainNode | None = ...,
+        remove_dead: Global___RemoveDeadNode | None = ...,
+        replace: Global___ReplaceNode | None = ...,
+        set_weight: Global___SetWeight | None = ...,
+        rebalance: Global___Rebalance | None = ...,
+        abort: Global___Abort | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["abort", b"abort", "add", b"add", "drain", b"drain", "kind", b"kind", "rebalance", b"rebalance", "remove_dead", b"remove_dead", "replace", b"replace", "set_weight", b"set_weight"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["abort", b"abort", "add", b"add", "drain", b"drain", "kind", b"kind", "rebalance", b"rebalance", "remove_dead", b"remove_dead", "replace", b"replace", "set_weight", b"set_weight"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["add", "drain", "remove_dead", "replace", "set_weight", "rebalance", "abort"]  # noqa: Y015
+    _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
+
+Global___ChangeSpec: _TypeAlias = ChangeSpec  # noqa: Y015
+
+@_typing.final
+class AddNode(_message.Message):
+    """Nodes are named by id, or by "host:port"."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ADDRESS_FIELD_NUMBER: _builtins.int
+    WEIGHT_FIELD_NUMBER: _builtins.int
+    address: _builtins.str
+    """"host:port" """
+    weight: _builtins.float
+    """0: 1.0"""
+    def __init__(
+        self,
+        *,
+        address: _builtins.str = ...,
+        weight: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "weight", b"weight"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AddNode: _TypeAlias = AddNode  # noqa: Y015
+
+@_typing.final
+class DrainNode(_message.Message):
+    """Moves all files off a node, then removes it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NODE_FIELD_NUMBER: _builtins.int
+    ACCEPT_FEWER_COPIES_FIELD_NUMBER: _builtins.int
+    node: _builtins.str
+    accept_fewer_copies: _builtins.bool
+    """Go on although fewer nodes would be left than each file has copies."""
+    def __init__(
+        self,
+        *,
+        node: _builtins.str = ...,
+        accept_fewer_copies: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accept_fewer_copies", b"accept_fewer_copies", "node", b"node"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DrainNode: _TypeAlias = DrainNode  # noqa: Y015
+
+@_typing.final
+class RemoveDeadNode(_message.Message):
+    """Gives up a node that is down: its copies are made anew from the others."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NODE_FIELD_NUMBER: _builtins.int
+    ACCEPT_DATA_LOSS_FIELD_NUMBER: _builtins.int
+    node: _builtins.str
+    accept_data_loss: _builtins.bool
+    """Go on although more nodes are down than the copies allow: files may be lost for good."""
+    def __init__(
+        self,
+        *,
+        node: _builtins.str = ...,
+        accept_data_loss: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accept_data_loss", b"accept_data_loss", "node", b"node"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RemoveDeadNode: _TypeAlias = RemoveDeadNode  # noqa: Y015
+
+@_typing.final
+class ReplaceNode(_message.Message):
+    """Puts a new node in another's place; the old one may be up or down."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NODE_FIELD_NUMBER: _builtins.int
+    ADDRESS_FIELD_NUMBER: _builtins.int
+    ACCEPT_DATA_LOSS_FIELD_NUMBER: _builtins.int
+    node: _builtins.str
+    address: _builtins.str
+    """Of the new node, "host:port"."""
+    accept_data_loss: _builtins.bool
+    def __init__(
+        self,
+        *,
+        node: _builtins.str = ...,
+        address: _builtins.str = ...,
+        accept_data_loss: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accept_data_loss", b"accept_data_loss", "address", b"address", "node", b"node"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReplaceNode: _TypeAlias = ReplaceNode  # noqa: Y015
+
+@_typing.final
+class SetWeight(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NODE_FIELD_NUMBER: _builtins.int
+    WEIGHT_FIELD_NUMBER: _builtins.int
+    node: _builtins.str
+    weight: _builtins.float
+    def __init__(
+        self,
+        *,
+        node: _builtins.str = ...,
+        weight: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["node", b"node", "weight", b"weight"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetWeight: _TypeAlias = SetWeight  # noqa: Y015
+
+@_typing.final
+class Rebalance(_message.Message):
+    """Builds the table anew from the nodes' weights and zones."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Rebalance: _TypeAlias = Rebalance  # noqa: Y015
+
+@_typing.final
+class Abort(_message.Message):
+    """Ends the change in progress and moves files back to where they were."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Abort: _TypeAlias = Abort  # noqa: Y015
+
+@_typing.final
+class RequestChangeRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    CHANGE_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Chosen by the caller, 1 to 64 of A-Za-z0-9._-; empty: the server chooses one."""
+    @_builtins.property
+    def change(self) -> Global___ChangeSpec: ...
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        change: Global___ChangeSpec | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["change", b"change"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["change", b"change", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RequestChangeRequest: _TypeAlias = RequestChangeRequest  # noqa: Y015
+
+@_typing.final
+class RequestChangeResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def request(self) -> Global___ChangeRequest: ...
+    def __init__(
+        self,
+        *,
+        request: Global___ChangeRequest | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["request", b"request"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["request", b"request"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RequestChangeResponse: _TypeAlias = RequestChangeResponse  # noqa: Y015
+
+@_typing.final
+class ChangeRequest(_message.Message):
+    """A change that was asked for."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    NODE_ID_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    REQUESTED_AT_MS_FIELD_NUMBER: _builtins.int
+    BEGAN_AT_MS_FIELD_NUMBER: _builtins.int
+    ENDED_AT_MS_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    kind: Global___ChangeKind.ValueType
+    node_id: _builtins.str
+    """Id of the node it is about; empty where it is about none in particular."""
+    state: Global___RequestState.ValueType
+    reason: _builtins.str
+    requested_at_ms: _builtins.int
+    began_at_ms: _builtins.int
+    """0 until it began."""
+    ended_at_ms: _builtins.int
+    """0 until it ended."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        kind: Global___ChangeKind.ValueType = ...,
+        node_id: _builtins.str = ...,
+        state: Global___RequestState.ValueType = ...,
+        reason: _builtins.str = ...,
+        requested_at_ms: _builtins.int = ...,
+        began_at_ms: _builtins.int = ...,
+        ended_at_ms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["began_at_ms", b"began_at_ms", "ended_at_ms", b"ended_at_ms", "kind", b"kind", "node_id", b"node_id", "reason", b"reason", "request_id", b"request_id", "requested_at_ms", b"requested_at_ms", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ChangeRequest: _TypeAlias = ChangeRequest  # noqa: Y015
+
+@_typing.final
+class PreviewChangeRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHANGE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def change(self) -> Global___ChangeSpec: ...
+    def __init__(
+        self,
+        *,
+        change: Global___ChangeSpec | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["change", b"change"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["change", b"change"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PreviewChangeRequest: _TypeAlias = PreviewChangeRequest  # noqa: Y015
+
+@_typing.final
+class NodeMove(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NODE_ID_FIELD_NUMBER: _builtins.int
+    PARTITIONS_BEFORE_FIELD_NUMBER: _builtins.int
+    PARTITIONS_AFTER_FIELD_NUMBER: _builtins.int
+    SHARE_BEFORE_FIELD_NUMBER: _builtins.int
+    SHARE_AFTER_FIELD_NUMBER: _builtins.int
+    FILES_FIELD_NUMBER: _builtins.int
+    MOVED_BYTES_FIELD_NUMBER: _builtins.int
+    node_id: _builtins.str
+    partitions_before: _builtins.int
+    """Partitions it owns a copy of now, and would afterwards."""
+    partitions_after: _builtins.int
+    share_before: _builtins.float
+    share_after: _builtins.float
+    files: _builtins.int
+    """What it would receive."""
+    moved_bytes: _builtins.int
+    def __init__(
+        self,
+        *,
+        node_id: _builtins.str = ...,
+        partitions_before: _builtins.int = ...,
+        partitions_after: _builtins.int = ...,
+        share_before: _builtins.float = ...,
+        share_after: _builtins.float = ...,
+        files: _builtins.int = ...,
+        moved_bytes: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["files", b"files", "moved_bytes", b"moved_bytes", "node_id", b"node_id", "partitions_after", b"partitions_after", "partitions_before", b"partitions_before", "share_after", b"share_after", "share_before", b"share_before"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___NodeMove: _TypeAlias = NodeMove  # noqa: Y015
+
+@_typing.final
+class PreviewChangeResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NODES_FIELD_NUMBER: _builtins.int
+    PARTITIONS_FIELD_NUMBER: _builtins.int
+    FILES_FIELD_NUMBER: _builtins.int
+    MOVED_BYTES_FIELD_NUMBER: _builtins.int
+    WARNINGS_FIELD_NUMBER: _builtins.int
+    partitions: _builtins.int
+    """Partitions with another set of owners."""
+    files: _builtins.int
+    """Copies to be made."""
+    moved_bytes: _builtins.int
+    @_builtins.property
+    def nodes(self) -> _containers.RepeatedCompositeFieldContainer[Global___NodeMove]: ...
+    @_builtins.property
+    def warnings(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What the operator should know before, a sentence each: too little room at a node, fewer copies than wanted."""
+
+    def __init__(
+        self,
+        *,
+        nodes: _abc.Iterable[Global___NodeMove] | None = ...,
+        partitions: _builtins.int = ...,
+        files: _builtins.int = ...,
+        moved_bytes: _builtins.int = ...,
+        warnings: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["files", b"files", "moved_bytes", b"moved_bytes", "nodes", b"nodes", "partitions", b"partitions", "warnings", b"warnings"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PreviewChangeResponse: _TypeAlias = PreviewChangeResponse  # noqa: Y015
+
+@_typing.final
+class WatchChangeRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Empty: the change in progress."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchChangeRequest: _TypeAlias = WatchChangeRequest  # noqa: Y015
+
+@_typing.final
+class NodeProgress(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NODE_ID_FIELD_NUMBER: _builtins.int
+    PARTITIONS_FIELD_NUMBER: _builtins.int
+    PARTITIONS_DONE_FIELD_NUMBER: _builtins.int
+    FILES_MOVED_FIELD_NUMBER: _builtins.int
+    BYTES_MOVED_FIELD_NUMBER: _builtins.int
+    BYTES_LEFT_FIELD_NUMBER: _builtins.int
+    SYNCED_FIELD_NUMBER: _builtins.int
+    WAITING_FOR_FIELD_NUMBER: _builtins.int
+    node_id: _builtins.str
+    partitions: _builtins.int
+    partitions_done: _builtins.int
+    files_moved: _builtins.int
+    bytes_moved: _builtins.int
+    bytes_left: _builtins.int
+    """Bytes known to be still missing at their destinations; shrinks to 0."""
+    synced: _builtins.bool
+    """It has handed over everything, at the epoch of the change."""
+    waiting_for: _builtins.str
+    """Empty, or a sentence that says what it waits for."""
+    def __init__(
+        self,
+        *,
+        node_id: _builtins.str = ...,
+        partitions: _builtins.int = ...,
+        partitions_done: _builtins.int = ...,
+        files_moved: _builtins.int = ...,
+        bytes_moved: _builtins.int = ...,
+        bytes_left: _builtins.int = ...,
+        synced: _builtins.bool = ...,
+        waiting_for: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bytes_left", b"bytes_left", "bytes_moved", b"bytes_moved", "files_moved", b"files_moved", "node_id", b"node_id", "partitions", b"partitions", "partitions_done", b"partitions_done", "synced", b"synced", "waiting_for", b"waiting_for"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___NodeProgress: _TypeAlias = NodeProgress  # noqa: Y015
+
+@_typing.final
+class WatchChangeResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
+    NODES_FIELD_NUMBER: _builtins.int
+    epoch: _builtins.int
+    @_builtins.property
+    def request(self) -> Global___ChangeRequest: ...
+    @_builtins.property
+    def nodes(self) -> _containers.RepeatedCompositeFieldContainer[Global___NodeProgress]:
+        """The sources of the change, in order of id."""
+
+    def __init__(
+        self,
+        *,
+        request: Global___ChangeRequest | None = ...,
+        epoch: _builtins.int = ...,
+        nodes: _abc.Iterable[Global___NodeProgress] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["request", b"request"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "nodes", b"nodes", "request", b"request"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchChangeResponse: _TypeAlias = WatchChangeResponse  # noqa: Y015
+
+@_typing.final
+class ListChangesRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListChangesRequest: _TypeAlias = ListChangesRequest  # noqa: Y015
+
+@_typing.final
+class ListChangesResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHANGES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def changes(self) -> _containers.RepeatedCompositeFieldContainer[Global___ChangeRequest]: ...
+    def __init__(
+        self,
+        *,
+        changes: _abc.Iterable[Global___ChangeRequest] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changes", b"changes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListChangesResponse: _TypeAlias = ListChangesResponse  # noqa: Y015
+
+@_typing.final
+class CheckFilesRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REPAIR_FIELD_NUMBER: _builtins.int
+    VERIFY_FIELD_NUMBER: _builtins.int
+    VIDEO_ID_FIELD_NUMBER: _builtins.int
+    repair: _builtins.bool
+    """Mend what is found."""
+    verify: _builtins.bool
+    """Read every byte of every copy, too."""
+    video_id: _builtins.str
+    """Only files of this video; empty: all."""
+    def __init__(
+        self,
+        *,
+        repair: _builtins.bool = ...,
+        verify: _builtins.bool = ...,
+        video_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["repair", b"repair", "verify", b"verify", "video_id", b"video_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CheckFilesRequest: _TypeAlias = CheckFilesRequest  # noqa: Y015
+
+@_typing.final
+class Finding(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: _builtins.int
+    KEY_FIELD_NUMBER: _builtins.int
+    NODES_FIELD_NUMBER: _builtins.int
+    REPAIRED_FIELD_NUMBER: _builtins.int
+    PROBLEM_FIELD_NUMBER: _builtins.int
+    kind: Global___FindingKind.ValueType
+    key: _builtins.str
+    repaired: _builtins.bool
+    problem: _builtins.str
+    """Why it could not be repaired; empty otherwise."""
+    @_builtins.property
+    def nodes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The nodes concerned: those that lack it, or hold it wrongly."""
+
+    def __init__(
+        self,
+        *,
+        kind: Global___FindingKind.ValueType = ...,
+        key: _builtins.str = ...,
+        nodes: _abc.Iterable[_builtins.str] | None = ...,
+        repaired: _builtins.bool = ...,
+        problem: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "kind", b"kind", "nodes", b"nodes", "problem", b"problem", "repaired", b"repaired"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Finding: _TypeAlias = Finding  # noqa: Y015
+
+@_typing.final
+class CheckSummary(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FILES_FIELD_NUMBER: _builtins.int
+    COPIES_FIELD_NUMBER: _builtins.int
+    STORED_BYTES_FIELD_NUMBER: _builtins.int
+    UNDER_REPLICATED_FIELD_NUMBER: _builtins.int
+    MISSING_FIELD_NUMBER: _builtins.int
+    SURPLUS_FIELD_NUMBER: _builtins.int
+    CORRUPT_FIELD_NUMBER: _builtins.int
+    ORPHANS_FIELD_NUMBER: _builtins.int
+    REPAIRED_FIELD_NUMBER: _builtins.int
+    UNREACHABLE_FIELD_NUMBER: _builtins.int
+    files: _builtins.int
+    copies: _builtins.int
+    stored_bytes: _builtins.int
+    under_replicated: _builtins.int
+    missing: _builtins.int
+    surplus: _builtins.int
+    corrupt: _builtins.int
+    orphans: _builtins.int
+    repaired: _builtins.int
+    @_builtins.property
+    def unreachable(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Nodes that could not be asked: then nothing is called missing."""
+
+    def __init__(
+        self,
+        *,
+        files: _builtins.int = ...,
+        copies: _builtins.int = ...,
+        stored_bytes: _builtins.int = ...,
+        under_replicated: _builtins.int = ...,
+        missing: _builtins.int = ...,
+        surplus: _builtins.int = ...,
+        corrupt: _builtins.int = ...,
+        orphans: _builtins.int = ...,
+        repaired: _builtins.int = ...,
+        unreachable: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["copies", b"copies", "corrupt", b"corrupt", "files", b"files", "missing", b"missing", "orphans", b"orphans", "repaired", b"repaired", "stored_bytes", b"stored_bytes", "surplus", b"surplus", "under_replicated", b"under_replicated", "unreachable", b"unreachable"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CheckSummary: _TypeAlias = CheckSummary  # noqa: Y015
+
+@_typing.final
+class CheckFilesResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FINDING_FIELD_NUMBER: _builtins.int
+    SUMMARY_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def finding(self) -> Global___Finding: ...
+    @_builtins.property
+    def summary(self) -> Global___CheckSummary: ...
+    def __init__(
+        self,
+        *,
+        finding: Global___Finding | None = ...,
+        summary: Global___CheckSummary | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["finding", b"finding", "part", b"part", "summary", b"summary"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["finding", b"finding", "part", b"part", "summary", b"summary"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_part: _TypeAlias = _typing.Literal["finding", "summary"]  # noqa: Y015
+    _WhichOneofArgType_part: _TypeAlias = _typing.Literal["part", b"part"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_part) -> _WhichOneofReturnType_part | None: ...
+
+Global___CheckFilesResponse: _TypeAlias = CheckFilesResponse  # noqa: Y015
+
+@_typing.final
+class LocateFileRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEY_FIELD_NUMBER: _builtins.int
+    key: _builtins.str
+    def __init__(
+        self,
+        *,
+        key: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LocateFileRequest: _TypeAlias = LocateFileRequest  # noqa: Y015
+
+@_typing.final
+class CopyStatus(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NODE_ID_FIELD_NUMBER: _builtins.int
+    OWNER_FIELD_NUMBER: _builtins.int
+    NEXT_OWNER_FIELD_NUMBER: _builtins.int
+    HELD_FIELD_NUMBER: _builtins.int
+    PROBLEM_FIELD_NUMBER: _builtins.int
+    node_id: _builtins.str
+    owner: _builtins.bool
+    """It owns the file now, or will after the change in progress."""
+    next_owner: _builtins.bool
+    held: _builtins.bool
+    problem: _builtins.str
+    def __init__(
+        self,
+        *,
+        node_id: _builtins.str = ...,
+        owner: _builtins.bool = ...,
+        next_owner: _builtins.bool = ...,
+        held: _builtins.bool = ...,
+        problem: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["held", b"held", "next_owner", b"next_owner", "node_id", b"node_id", "owner", b"owner", "problem", b"problem"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CopyStatus: _TypeAlias = CopyStatus  # noqa: Y015
+
+@_typing.final
+class LocateFileResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PARTITION_FIELD_NUMBER: _builtins.int
+    POSITION_FIELD_NUMBER: _builtins.int
+    COPIES_FIELD_NUMBER: _builtins.int
+    partition: _builtins.int
+    position: _builtins.int
+    @_builtins.property
+    def copies(self) -> _containers.RepeatedCompositeFieldContainer[Global___CopyStatus]: ...
+    def __init__(
+        self,
+        *,
+        partition: _builtins.int = ...,
+        position: _builtins.int = ...,
+        copies: _abc.Iterable[Global___CopyStatus] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["copies", b"copies", "partition", b"partition", "position", b"position"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LocateFileResponse: _TypeAlias = LocateFileResponse  # noqa: Y015
 
 @_typing.final
 class GetStatusRequest(_message.Message):
@@ -264,6 +1085,10 @@ class GetStatusResponse(_message.Message):
     NODES_FIELD_NUMBER: _builtins.int
     CANDIDATES_FIELD_NUMBER: _builtins.int
     CHANGE_FIELD_NUMBER: _builtins.int
+    SUSPECTS_FIELD_NUMBER: _builtins.int
+    QUEUE_FIELD_NUMBER: _builtins.int
+    PROGRESS_FIELD_NUMBER: _builtins.int
+    UNDER_REPLICATED_FIELD_NUMBER: _builtins.int
     cluster_id: _builtins.str
     """Empty until the ring has been formed."""
     epoch: _builtins.int
@@ -274,6 +1099,8 @@ class GetStatusResponse(_message.Message):
     write_quorum: _builtins.int
     partitions: _builtins.int
     """Arcs of the ring, the unit in which files are assigned to nodes."""
+    under_replicated: _builtins.int
+    """Copies known to be lacking at owners, as the nodes last reported."""
     @_builtins.property
     def nodes(self) -> _containers.RepeatedCompositeFieldContainer[Global___NodeStatus]:
         """Every node ever registered, in order of id."""
@@ -283,6 +1110,18 @@ class GetStatusResponse(_message.Message):
     @_builtins.property
     def change(self) -> Global___Change:
         """Absent while nothing changes."""
+
+    @_builtins.property
+    def suspects(self) -> _containers.RepeatedCompositeFieldContainer[Global___Suspect]:
+        """Nodes that lost their lease and are not declared dead yet."""
+
+    @_builtins.property
+    def queue(self) -> _containers.RepeatedCompositeFieldContainer[Global___ChangeRequest]:
+        """Changes that wait for their turn, the next one first."""
+
+    @_builtins.property
+    def progress(self) -> _containers.RepeatedCompositeFieldContainer[Global___NodeProgress]:
+        """How far each node is with the change in progress."""
 
     def __init__(
         self,
@@ -296,10 +1135,14 @@ class GetStatusResponse(_message.Message):
         nodes: _abc.Iterable[Global___NodeStatus] | None = ...,
         candidates: _abc.Iterable[Global___Candidate] | None = ...,
         change: Global___Change | None = ...,
+        suspects: _abc.Iterable[Global___Suspect] | None = ...,
+        queue: _abc.Iterable[Global___ChangeRequest] | None = ...,
+        progress: _abc.Iterable[Global___NodeProgress] | None = ...,
+        under_replicated: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["change", b"change"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["candidates", b"candidates", "change", b"change", "cluster_id", b"cluster_id", "epoch", b"epoch", "nodes", b"nodes", "partitions", b"partitions", "phase", b"phase", "replicas", b"replicas", "write_quorum", b"write_quorum"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["candidates", b"candidates", "change", b"change", "cluster_id", b"cluster_id", "epoch", b"epoch", "nodes", b"nodes", "partitions", b"partitions", "phase", b"phase", "progress", b"progress", "queue", b"queue", "replicas", b"replicas", "suspects", b"suspects", "under_replicated", b"under_replicated", "write_quorum", b"write_quorum"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -40,6 +40,36 @@ class ClusterServiceStub:
                 request_serializer=services_dot_shared_dot_stubs_dot_tritontube_dot_cluster_dot_v1_dot_cluster__pb2.GetStatusRequest.SerializeToString,
                 response_deserializer=services_dot_shared_dot_stubs_dot_tritontube_dot_cluster_dot_v1_dot_cluster__pb2.GetStatusResponse.FromString,
                 _registered_method=True)
+        self.RequestChange = channel.unary_unary(
+                '/tritontube.cluster.v1.ClusterService/RequestChange',
+                request_serializer=services_dot_shared_dot_stubs_dot_tritontube_dot_cluster_dot_v1_dot_cluster__pb2.RequestChangeRequest.SerializeToString,
+                response_deserializer=services_dot_shared_dot_stubs_dot_tritontube_dot_cluster_dot_v1_dot_cluster__pb2.RequestChangeResponse.FromString,
+                _registered_method=True)
+        self.PreviewChange = channel.unary_unary(
+                '/tritontube.cluster.v1.ClusterService/PreviewChange',
+                request_serializer=services_dot_shared_dot_stubs_dot_tritontube_dot_cluster_dot_v1_dot_cluster__pb2.PreviewChangeRequest.SerializeToString,
+                response_deserializer=services_dot_shared_dot_stubs_dot_tritontube_dot_cluster_dot_v1_dot_cluster__pb2.PreviewChangeResponse.FromString,
+                _registered_method=True)
+        self.WatchChange = channel.unary_stream(
+                '/tritontube.cluster.v1.ClusterService/WatchChange',
+                request_serializer=services_dot_shared_dot_stubs_dot_tritontube_dot_cluster_dot_v1_dot_cluster__pb2.WatchChangeRequest.SerializeToString,
+                response_deserializer=services_dot_shared_dot_stubs_dot_tritontube_dot_cluster_dot_v1_dot_cluster__pb2.WatchChangeResponse.FromString,
+                _registered_method=True)
+        self.ListChanges = channel.unary_unary(
+                '/tritontube.cluster.v1.ClusterService/ListChanges',
+                request_serializer=services_dot_shared_dot_stubs_dot_tritontube_dot_cluster_dot_v1_dot_cluster__pb2.ListChangesRequest.SerializeToString,
+                response_deserializer=services_dot_shared_dot_stubs_dot_tritontube_dot_cluster_dot_v1_dot_cluster__pb2.ListChangesResponse.FromString,
+                _registered_method=True)
+        self.CheckFiles = channel.unary_stream(
+                '/tritontube.cluster.v1.ClusterService/CheckFiles',
+                request_serializer=services_dot_shared_dot_stubs_dot_tritontube_dot_cluster_dot_v1_dot_cluster__pb2.CheckFilesRequest.SerializeToString,
+                response_deserializer=services_dot_shared_dot_stubs_dot_tritontube_dot_cluster_dot_v1_dot_cluster__pb2.CheckFilesResponse.FromString,
+                _registered_method=True)
+        self.LocateFile = channel.unary_unary(
+                '/tritontube.cluster.v1.ClusterService/LocateFile',
+                request_serializer=services_dot_shared_dot_stubs_dot_tritontube_dot_cluster_dot_v1_dot_cluster__pb2.LocateFileRequest.SerializeToString,
+                response_deserializer=services_dot_shared_dot_stubs_dot_tritontube_dot_cluster_dot_v1_dot_cluster__pb2.LocateFileResponse.FromString,
+                _registered_method=True)
 
 
 class ClusterServiceServicer:
@@ -53,6 +83,50 @@ class ClusterServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RequestChange(self, request, context):
+        """Asks for a change of the membership. Returns once the request is recorded; the change goes on by itself.
+        The same request id again gets the same answer, and nothing is changed twice.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PreviewChange(self, request, context):
+        """Tells what a change would do, and does nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WatchChange(self, request, context):
+        """Follows a request: how it is now, then every change of that, until it is done, refused or aborted.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListChanges(self, request, context):
+        """Requests that wait, the one in progress, and the last ones that ended, newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CheckFiles(self, request, context):
+        """Compares what every node holds with what the ring and the catalogue say. Findings come as they are found, the
+        summary last.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def LocateFile(self, request, context):
+        """Tells where a file belongs, and which nodes hold it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ClusterServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -60,6 +134,36 @@ def add_ClusterServiceServicer_to_server(servicer, server):
                     servicer.GetStatus,
                     request_deserializer=services_dot_shared_dot_stubs_dot_tritontube_dot_cluster_dot_v1_dot_cluster__pb2.GetStatusRequest.FromString,
                     response_serializer=services_dot_shared_dot_stubs_dot_tritontube_dot_cluster_dot_v1_dot_cluster__pb2.GetStatusResponse.SerializeToString,
+            ),
+            'RequestChange': grpc.unary_unary_rpc_method_handler(
+                    servicer.RequestChange,
+                    request_deserializer=services_dot_shared_dot_stubs_dot_tritontube_dot_cluster_dot_v1_dot_cluster__pb2.RequestChangeRequest.FromString,
+                    response_serializer=services_dot_shared_dot_stubs_dot_tritontube_dot_cluster_dot_v1_dot_cluster__pb2.RequestChangeResponse.SerializeToString,
+            ),
+            'PreviewChange': grpc.unary_unary_rpc_method_handler(
+                    servicer.PreviewChange,
+                    request_deserializer=services_dot_shared_dot_stubs_dot_tritontube_dot_cluster_dot_v1_dot_cluster__pb2.PreviewChangeRequest.FromString,
+                    response_serializer=services_dot_shared_dot_stubs_dot_tritontube_dot_cluster_dot_v1_dot_cluster__pb2.PreviewChangeResponse.SerializeToString,
+            ),
+            'WatchChange': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchChange,
+                    request_deserializer=services_dot_shared_dot_stubs_dot_tritontube_dot_cluster_dot_v1_dot_cluster__pb2.WatchChangeRequest.FromString,
+                    response_serializer=services_dot_shared_dot_stubs_dot_tritontube_dot_cluster_dot_v1_dot_cluster__pb2.WatchChangeResponse.SerializeToString,
+            ),
+            'ListChanges': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListChanges,
+                    request_deserializer=services_dot_shared_dot_stubs_dot_tritontube_dot_cluster_dot_v1_dot_cluster__pb2.ListChangesRequest.FromString,
+                    response_serializer=services_dot_shared_dot_stubs_dot_tritontube_dot_cluster_dot_v1_dot_cluster__pb2.ListChangesResponse.SerializeToString,
+            ),
+            'CheckFiles': grpc.unary_stream_rpc_method_handler(
+                    servicer.CheckFiles,
+                    request_deserializer=services_dot_shared_dot_stubs_dot_tritontube_dot_cluster_dot_v1_dot_cluster__pb2.CheckFilesRequest.FromString,
+                    response_serializer=services_dot_shared_dot_stubs_dot_tritontube_dot_cluster_dot_v1_dot_cluster__pb2.CheckFilesResponse.SerializeToString,
+            ),
+            'LocateFile': grpc.unary_unary_rpc_method_handler(
+                    servicer.LocateFile,
+                    request_deserializer=services_dot_shared_dot_stubs_dot_tritontube_dot_cluster_dot_v1_dot_cluster__pb2.LocateFileRequest.FromString,
+                    response_serializer=services_dot_shared_dot_stubs_dot_tritontube_dot_cluster_dot_v1_dot_cluster__pb2.LocateFileResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -90,6 +194,168 @@ class ClusterService:
             '/tritontube.cluster.v1.ClusterService/GetStatus',
             services_dot_shared_dot_stubs_dot_tritontube_dot_cluster_dot_v1_dot_cluster__pb2.GetStatusRequest.SerializeToString,
             services_dot_shared_dot_stubs_dot_tritontube_dot_cluster_dot_v1_dot_cluster__pb2.GetStatusResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RequestChange(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tritontube.cluster.v1.ClusterService/RequestChange',
+            services_dot_shared_dot_stubs_dot_tritontube_dot_cluster_dot_v1_dot_cluster__pb2.RequestChangeRequest.SerializeToString,
+            services_dot_shared_dot_stubs_dot_tritontube_dot_cluster_dot_v1_dot_cluster__pb2.RequestChangeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PreviewChange(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tritontube.cluster.v1.ClusterService/PreviewChange',
+            services_dot_shared_dot_stubs_dot_tritontube_dot_cluster_dot_v1_dot_cluster__pb2.PreviewChangeRequest.SerializeToString,
+            services_dot_shared_dot_stubs_dot_tritontube_dot_cluster_dot_v1_dot_cluster__pb2.PreviewChangeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchChange(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/tritontube.cluster.v1.ClusterService/WatchChange',
+            services_dot_shared_dot_stubs_dot_tritontube_dot_cluster_dot_v1_dot_cluster__pb2.WatchChangeRequest.SerializeToString,
+            services_dot_shared_dot_stubs_dot_tritontube_dot_cluster_dot_v1_dot_cluster__pb2.WatchChangeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListChanges(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tritontube.cluster.v1.ClusterService/ListChanges',
+            services_dot_shared_dot_stubs_dot_tritontube_dot_cluster_dot_v1_dot_cluster__pb2.ListChangesRequest.SerializeToString,
+            services_dot_shared_dot_stubs_dot_tritontube_dot_cluster_dot_v1_dot_cluster__pb2.ListChangesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CheckFiles(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/tritontube.cluster.v1.ClusterService/CheckFiles',
+            services_dot_shared_dot_stubs_dot_tritontube_dot_cluster_dot_v1_dot_cluster__pb2.CheckFilesRequest.SerializeToString,
+            services_dot_shared_dot_stubs_dot_tritontube_dot_cluster_dot_v1_dot_cluster__pb2.CheckFilesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def LocateFile(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tritontube.cluster.v1.ClusterService/LocateFile',
+            services_dot_shared_dot_stubs_dot_tritontube_dot_cluster_dot_v1_dot_cluster__pb2.LocateFileRequest.SerializeToString,
+            services_dot_shared_dot_stubs_dot_tritontube_dot_cluster_dot_v1_dot_cluster__pb2.LocateFileResponse.FromString,
             options,
             channel_credentials,
             insecure,

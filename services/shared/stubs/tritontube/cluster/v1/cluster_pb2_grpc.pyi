@@ -35,6 +35,22 @@ class ClusterServiceStub:
     def __new__(cls, channel: _aio.Channel) -> ClusterServiceAsyncStub: ...
     GetStatus: _grpc.UnaryUnaryMultiCallable[_cluster_pb2.GetStatusRequest, _cluster_pb2.GetStatusResponse]
     """Tells how the ring and each of its nodes are. Answers also before the ring has been formed."""
+    RequestChange: _grpc.UnaryUnaryMultiCallable[_cluster_pb2.RequestChangeRequest, _cluster_pb2.RequestChangeResponse]
+    """Asks for a change of the membership. Returns once the request is recorded; the change goes on by itself.
+    The same request id again gets the same answer, and nothing is changed twice.
+    """
+    PreviewChange: _grpc.UnaryUnaryMultiCallable[_cluster_pb2.PreviewChangeRequest, _cluster_pb2.PreviewChangeResponse]
+    """Tells what a change would do, and does nothing."""
+    WatchChange: _grpc.UnaryStreamMultiCallable[_cluster_pb2.WatchChangeRequest, _cluster_pb2.WatchChangeResponse]
+    """Follows a request: how it is now, then every change of that, until it is done, refused or aborted."""
+    ListChanges: _grpc.UnaryUnaryMultiCallable[_cluster_pb2.ListChangesRequest, _cluster_pb2.ListChangesResponse]
+    """Requests that wait, the one in progress, and the last ones that ended, newest first."""
+    CheckFiles: _grpc.UnaryStreamMultiCallable[_cluster_pb2.CheckFilesRequest, _cluster_pb2.CheckFilesResponse]
+    """Compares what every node holds with what the ring and the catalogue say. Findings come as they are found, the
+    summary last.
+    """
+    LocateFile: _grpc.UnaryUnaryMultiCallable[_cluster_pb2.LocateFileRequest, _cluster_pb2.LocateFileResponse]
+    """Tells where a file belongs, and which nodes hold it."""
 
 @_typing.type_check_only
 class ClusterServiceAsyncStub(ClusterServiceStub):
@@ -43,6 +59,22 @@ class ClusterServiceAsyncStub(ClusterServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     GetStatus: _aio.UnaryUnaryMultiCallable[_cluster_pb2.GetStatusRequest, _cluster_pb2.GetStatusResponse]  # type: ignore[assignment]
     """Tells how the ring and each of its nodes are. Answers also before the ring has been formed."""
+    RequestChange: _aio.UnaryUnaryMultiCallable[_cluster_pb2.RequestChangeRequest, _cluster_pb2.RequestChangeResponse]  # type: ignore[assignment]
+    """Asks for a change of the membership. Returns once the request is recorded; the change goes on by itself.
+    The same request id again gets the same answer, and nothing is changed twice.
+    """
+    PreviewChange: _aio.UnaryUnaryMultiCallable[_cluster_pb2.PreviewChangeRequest, _cluster_pb2.PreviewChangeResponse]  # type: ignore[assignment]
+    """Tells what a change would do, and does nothing."""
+    WatchChange: _aio.UnaryStreamMultiCallable[_cluster_pb2.WatchChangeRequest, _cluster_pb2.WatchChangeResponse]  # type: ignore[assignment]
+    """Follows a request: how it is now, then every change of that, until it is done, refused or aborted."""
+    ListChanges: _aio.UnaryUnaryMultiCallable[_cluster_pb2.ListChangesRequest, _cluster_pb2.ListChangesResponse]  # type: ignore[assignment]
+    """Requests that wait, the one in progress, and the last ones that ended, newest first."""
+    CheckFiles: _aio.UnaryStreamMultiCallable[_cluster_pb2.CheckFilesRequest, _cluster_pb2.CheckFilesResponse]  # type: ignore[assignment]
+    """Compares what every node holds with what the ring and the catalogue say. Findings come as they are found, the
+    summary last.
+    """
+    LocateFile: _aio.UnaryUnaryMultiCallable[_cluster_pb2.LocateFileRequest, _cluster_pb2.LocateFileResponse]  # type: ignore[assignment]
+    """Tells where a file belongs, and which nodes hold it."""
 
 class ClusterServiceServicer(metaclass=_abc_1.ABCMeta):
     """What an operator can ask of the storage cluster, beyond the calls of the original TritonTube."""
@@ -54,5 +86,57 @@ class ClusterServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_cluster_pb2.GetStatusResponse, _abc.Awaitable[_cluster_pb2.GetStatusResponse]]:
         """Tells how the ring and each of its nodes are. Answers also before the ring has been formed."""
+
+    @_abc_1.abstractmethod
+    def RequestChange(
+        self,
+        request: _cluster_pb2.RequestChangeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_cluster_pb2.RequestChangeResponse, _abc.Awaitable[_cluster_pb2.RequestChangeResponse]]:
+        """Asks for a change of the membership. Returns once the request is recorded; the change goes on by itself.
+        The same request id again gets the same answer, and nothing is changed twice.
+        """
+
+    @_abc_1.abstractmethod
+    def PreviewChange(
+        self,
+        request: _cluster_pb2.PreviewChangeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_cluster_pb2.PreviewChangeResponse, _abc.Awaitable[_cluster_pb2.PreviewChangeResponse]]:
+        """Tells what a change would do, and does nothing."""
+
+    @_abc_1.abstractmethod
+    def WatchChange(
+        self,
+        request: _cluster_pb2.WatchChangeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_cluster_pb2.WatchChangeResponse], _abc.AsyncIterator[_cluster_pb2.WatchChangeResponse]]:
+        """Follows a request: how it is now, then every change of that, until it is done, refused or aborted."""
+
+    @_abc_1.abstractmethod
+    def ListChanges(
+        self,
+        request: _cluster_pb2.ListChangesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_cluster_pb2.ListChangesResponse, _abc.Awaitable[_cluster_pb2.ListChangesResponse]]:
+        """Requests that wait, the one in progress, and the last ones that ended, newest first."""
+
+    @_abc_1.abstractmethod
+    def CheckFiles(
+        self,
+        request: _cluster_pb2.CheckFilesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_cluster_pb2.CheckFilesResponse], _abc.AsyncIterator[_cluster_pb2.CheckFilesResponse]]:
+        """Compares what every node holds with what the ring and the catalogue say. Findings come as they are found, the
+        summary last.
+        """
+
+    @_abc_1.abstractmethod
+    def LocateFile(
+        self,
+        request: _cluster_pb2.LocateFileRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_cluster_pb2.LocateFileResponse, _abc.Awaitable[_cluster_pb2.LocateFileResponse]]:
+        """Tells where a file belongs, and which nodes hold it."""
 
 def add_ClusterServiceServicer_to_server(servicer: ClusterServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -64,6 +64,26 @@ class StorageServiceStub:
                 request_serializer=services_dot_shared_dot_stubs_dot_tritontube_dot_storage_dot_v1_dot_storage__pb2.DeleteRequest.SerializeToString,
                 response_deserializer=services_dot_shared_dot_stubs_dot_tritontube_dot_storage_dot_v1_dot_storage__pb2.DeleteResponse.FromString,
                 _registered_method=True)
+        self.Offer = channel.unary_unary(
+                '/tritontube.storage.v1.StorageService/Offer',
+                request_serializer=services_dot_shared_dot_stubs_dot_tritontube_dot_storage_dot_v1_dot_storage__pb2.OfferRequest.SerializeToString,
+                response_deserializer=services_dot_shared_dot_stubs_dot_tritontube_dot_storage_dot_v1_dot_storage__pb2.OfferResponse.FromString,
+                _registered_method=True)
+        self.Verify = channel.unary_unary(
+                '/tritontube.storage.v1.StorageService/Verify',
+                request_serializer=services_dot_shared_dot_stubs_dot_tritontube_dot_storage_dot_v1_dot_storage__pb2.VerifyRequest.SerializeToString,
+                response_deserializer=services_dot_shared_dot_stubs_dot_tritontube_dot_storage_dot_v1_dot_storage__pb2.VerifyResponse.FromString,
+                _registered_method=True)
+        self.Summarize = channel.unary_unary(
+                '/tritontube.storage.v1.StorageService/Summarize',
+                request_serializer=services_dot_shared_dot_stubs_dot_tritontube_dot_storage_dot_v1_dot_storage__pb2.SummarizeRequest.SerializeToString,
+                response_deserializer=services_dot_shared_dot_stubs_dot_tritontube_dot_storage_dot_v1_dot_storage__pb2.SummarizeResponse.FromString,
+                _registered_method=True)
+        self.Mend = channel.unary_unary(
+                '/tritontube.storage.v1.StorageService/Mend',
+                request_serializer=services_dot_shared_dot_stubs_dot_tritontube_dot_storage_dot_v1_dot_storage__pb2.MendRequest.SerializeToString,
+                response_deserializer=services_dot_shared_dot_stubs_dot_tritontube_dot_storage_dot_v1_dot_storage__pb2.MendResponse.FromString,
+                _registered_method=True)
         self.Describe = channel.unary_unary(
                 '/tritontube.storage.v1.StorageService/Describe',
                 request_serializer=services_dot_shared_dot_stubs_dot_tritontube_dot_storage_dot_v1_dot_storage__pb2.DescribeRequest.SerializeToString,
@@ -117,6 +137,36 @@ class StorageServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Offer(self, request, context):
+        """Offers copies to a node that should hold them. Its answer HELD, given at the caller's epoch, is its confirmation
+        that the copy is durable there.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Verify(self, request, context):
+        """Reads every byte of the named copies. Damaged ones go to quarantine.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Summarize(self, request, context):
+        """Tells what is held, partition by partition. UNAVAILABLE while the node is still reading its disk.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Mend(self, request, context):
+        """Asks the node to see to files now: to fetch what it owns and lacks, to replace what is damaged, and to hand over
+        what other owners lack.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Describe(self, request, context):
         """Says who the node is and how it is. Never refused.
         """
@@ -151,6 +201,26 @@ def add_StorageServiceServicer_to_server(servicer, server):
                     servicer.Delete,
                     request_deserializer=services_dot_shared_dot_stubs_dot_tritontube_dot_storage_dot_v1_dot_storage__pb2.DeleteRequest.FromString,
                     response_serializer=services_dot_shared_dot_stubs_dot_tritontube_dot_storage_dot_v1_dot_storage__pb2.DeleteResponse.SerializeToString,
+            ),
+            'Offer': grpc.unary_unary_rpc_method_handler(
+                    servicer.Offer,
+                    request_deserializer=services_dot_shared_dot_stubs_dot_tritontube_dot_storage_dot_v1_dot_storage__pb2.OfferRequest.FromString,
+                    response_serializer=services_dot_shared_dot_stubs_dot_tritontube_dot_storage_dot_v1_dot_storage__pb2.OfferResponse.SerializeToString,
+            ),
+            'Verify': grpc.unary_unary_rpc_method_handler(
+                    servicer.Verify,
+                    request_deserializer=services_dot_shared_dot_stubs_dot_tritontube_dot_storage_dot_v1_dot_storage__pb2.VerifyRequest.FromString,
+                    response_serializer=services_dot_shared_dot_stubs_dot_tritontube_dot_storage_dot_v1_dot_storage__pb2.VerifyResponse.SerializeToString,
+            ),
+            'Summarize': grpc.unary_unary_rpc_method_handler(
+                    servicer.Summarize,
+                    request_deserializer=services_dot_shared_dot_stubs_dot_tritontube_dot_storage_dot_v1_dot_storage__pb2.SummarizeRequest.FromString,
+                    response_serializer=services_dot_shared_dot_stubs_dot_tritontube_dot_storage_dot_v1_dot_storage__pb2.SummarizeResponse.SerializeToString,
+            ),
+            'Mend': grpc.unary_unary_rpc_method_handler(
+                    servicer.Mend,
+                    request_deserializer=services_dot_shared_dot_stubs_dot_tritontube_dot_storage_dot_v1_dot_storage__pb2.MendRequest.FromString,
+                    response_serializer=services_dot_shared_dot_stubs_dot_tritontube_dot_storage_dot_v1_dot_storage__pb2.MendResponse.SerializeToString,
             ),
             'Describe': grpc.unary_unary_rpc_method_handler(
                     servicer.Describe,
@@ -298,6 +368,114 @@ class StorageService:
             '/tritontube.storage.v1.StorageService/Delete',
             services_dot_shared_dot_stubs_dot_tritontube_dot_storage_dot_v1_dot_storage__pb2.DeleteRequest.SerializeToString,
             services_dot_shared_dot_stubs_dot_tritontube_dot_storage_dot_v1_dot_storage__pb2.DeleteResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Offer(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tritontube.storage.v1.StorageService/Offer',
+            services_dot_shared_dot_stubs_dot_tritontube_dot_storage_dot_v1_dot_storage__pb2.OfferRequest.SerializeToString,
+            services_dot_shared_dot_stubs_dot_tritontube_dot_storage_dot_v1_dot_storage__pb2.OfferResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Verify(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tritontube.storage.v1.StorageService/Verify',
+            services_dot_shared_dot_stubs_dot_tritontube_dot_storage_dot_v1_dot_storage__pb2.VerifyRequest.SerializeToString,
+            services_dot_shared_dot_stubs_dot_tritontube_dot_storage_dot_v1_dot_storage__pb2.VerifyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Summarize(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tritontube.storage.v1.StorageService/Summarize',
+            services_dot_shared_dot_stubs_dot_tritontube_dot_storage_dot_v1_dot_storage__pb2.SummarizeRequest.SerializeToString,
+            services_dot_shared_dot_stubs_dot_tritontube_dot_storage_dot_v1_dot_storage__pb2.SummarizeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Mend(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tritontube.storage.v1.StorageService/Mend',
+            services_dot_shared_dot_stubs_dot_tritontube_dot_storage_dot_v1_dot_storage__pb2.MendRequest.SerializeToString,
+            services_dot_shared_dot_stubs_dot_tritontube_dot_storage_dot_v1_dot_storage__pb2.MendResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -54,6 +54,18 @@ class StorageServiceStub:
     """
     Delete: _grpc.UnaryUnaryMultiCallable[_storage_pb2.DeleteRequest, _storage_pb2.DeleteResponse]
     """Removes this node's copy of a file."""
+    Offer: _grpc.UnaryUnaryMultiCallable[_storage_pb2.OfferRequest, _storage_pb2.OfferResponse]
+    """Offers copies to a node that should hold them. Its answer HELD, given at the caller's epoch, is its confirmation
+    that the copy is durable there.
+    """
+    Verify: _grpc.UnaryUnaryMultiCallable[_storage_pb2.VerifyRequest, _storage_pb2.VerifyResponse]
+    """Reads every byte of the named copies. Damaged ones go to quarantine."""
+    Summarize: _grpc.UnaryUnaryMultiCallable[_storage_pb2.SummarizeRequest, _storage_pb2.SummarizeResponse]
+    """Tells what is held, partition by partition. UNAVAILABLE while the node is still reading its disk."""
+    Mend: _grpc.UnaryUnaryMultiCallable[_storage_pb2.MendRequest, _storage_pb2.MendResponse]
+    """Asks the node to see to files now: to fetch what it owns and lacks, to replace what is damaged, and to hand over
+    what other owners lack.
+    """
     Describe: _grpc.UnaryUnaryMultiCallable[_storage_pb2.DescribeRequest, _storage_pb2.DescribeResponse]
     """Says who the node is and how it is. Never refused."""
 
@@ -83,6 +95,18 @@ class StorageServiceAsyncStub(StorageServiceStub):
     """
     Delete: _aio.UnaryUnaryMultiCallable[_storage_pb2.DeleteRequest, _storage_pb2.DeleteResponse]  # type: ignore[assignment]
     """Removes this node's copy of a file."""
+    Offer: _aio.UnaryUnaryMultiCallable[_storage_pb2.OfferRequest, _storage_pb2.OfferResponse]  # type: ignore[assignment]
+    """Offers copies to a node that should hold them. Its answer HELD, given at the caller's epoch, is its confirmation
+    that the copy is durable there.
+    """
+    Verify: _aio.UnaryUnaryMultiCallable[_storage_pb2.VerifyRequest, _storage_pb2.VerifyResponse]  # type: ignore[assignment]
+    """Reads every byte of the named copies. Damaged ones go to quarantine."""
+    Summarize: _aio.UnaryUnaryMultiCallable[_storage_pb2.SummarizeRequest, _storage_pb2.SummarizeResponse]  # type: ignore[assignment]
+    """Tells what is held, partition by partition. UNAVAILABLE while the node is still reading its disk."""
+    Mend: _aio.UnaryUnaryMultiCallable[_storage_pb2.MendRequest, _storage_pb2.MendResponse]  # type: ignore[assignment]
+    """Asks the node to see to files now: to fetch what it owns and lacks, to replace what is damaged, and to hand over
+    what other owners lack.
+    """
     Describe: _aio.UnaryUnaryMultiCallable[_storage_pb2.DescribeRequest, _storage_pb2.DescribeResponse]  # type: ignore[assignment]
     """Says who the node is and how it is. Never refused."""
 
@@ -139,6 +163,42 @@ class StorageServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_storage_pb2.DeleteResponse, _abc.Awaitable[_storage_pb2.DeleteResponse]]:
         """Removes this node's copy of a file."""
+
+    @_abc_1.abstractmethod
+    def Offer(
+        self,
+        request: _storage_pb2.OfferRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_storage_pb2.OfferResponse, _abc.Awaitable[_storage_pb2.OfferResponse]]:
+        """Offers copies to a node that should hold them. Its answer HELD, given at the caller's epoch, is its confirmation
+        that the copy is durable there.
+        """
+
+    @_abc_1.abstractmethod
+    def Verify(
+        self,
+        request: _storage_pb2.VerifyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_storage_pb2.VerifyResponse, _abc.Awaitable[_storage_pb2.VerifyResponse]]:
+        """Reads every byte of the named copies. Damaged ones go to quarantine."""
+
+    @_abc_1.abstractmethod
+    def Summarize(
+        self,
+        request: _storage_pb2.SummarizeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_storage_pb2.SummarizeResponse, _abc.Awaitable[_storage_pb2.SummarizeResponse]]:
+        """Tells what is held, partition by partition. UNAVAILABLE while the node is still reading its disk."""
+
+    @_abc_1.abstractmethod
+    def Mend(
+        self,
+        request: _storage_pb2.MendRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_storage_pb2.MendResponse, _abc.Awaitable[_storage_pb2.MendResponse]]:
+        """Asks the node to see to files now: to fetch what it owns and lacks, to replace what is damaged, and to hand over
+        what other owners lack.
+        """
 
     @_abc_1.abstractmethod
     def Describe(

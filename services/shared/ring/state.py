@@ -87,6 +87,9 @@ class NodeState(StrEnum):
 PLACEABLE: Final = frozenset({NodeState.JOINING, NodeState.ACTIVE})
 """States in which a node may own files in the table to come."""
 
+AT_WORK: Final = PLACEABLE | {NodeState.DRAINING}
+"""States in which a node takes writes, and in which a change waits for its report."""
+
 
 class NodeEntry(Record):
     """A storage node as the cluster knows it, for ever (a removed one stays on record)."""
@@ -145,6 +148,8 @@ class RingState(Record):
     replicas: int = Field(ge=1)
     write_quorum: int = Field(ge=1)
     nodes: dict[str, NodeEntry]
+    former: dict[str, NodeEntry] = Field(default_factory=dict)
+    """Nodes whose zone or weight the change in progress alters, as they were: what an abort restores."""
     change: Change | None = None
 
     @model_validator(mode="after")

@@ -131,6 +131,10 @@ class ObjectFile:
             raise CorruptFileError(f"Block {number} of {self.info.key} does not match its checksum.")
         return block if not start and limit >= wanted else block[start : start + limit]
 
+    def uncache(self) -> None:
+        """Have the next reads come from the disk: they shall tell what it holds, not what memory does."""
+        os.posix_fadvise(self._descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+
     def is_same_file(self, other: ObjectFile) -> bool:
         """Whether both are the one file, not two with the same content."""
         return os.path.samestat(os.fstat(self._descriptor), os.fstat(other._descriptor))

@@ -21,6 +21,7 @@ from services.shared.stubs.tritontube.storage.v1 import storage_pb2, storage_pb2
 from services.shared.video import check_video_id
 from services.storage import metrics
 from services.storage.datafolder import DataFolder
+from services.storage.inspection import Inspector
 from services.storage.objectfile import BLOCK_BYTES, ObjectFile, ObjectInfo
 from services.storage.spool import Spool
 from services.storage.stage import Stage
@@ -59,6 +60,7 @@ class StorageServicer(storage_pb2_grpc.StorageServiceServicer):
         self._live = live
         self._epochs = epochs
         self._threads = threads
+        self._inspector = Inspector(self._store, threads)
         self._puts = asyncio.Semaphore(max(1, memory_bytes // _STREAM_BYTES))
         self._gets = asyncio.Semaphore(max(1, memory_bytes // _STREAM_BYTES))
 
@@ -157,11 +159,19 @@ class StorageServicer(storage_pb2_grpc.StorageServiceServicer):
 
     async def Has(self, request: storage_pb2.HasRequest, _: Any) -> storage_pb2.HasResponse:  # noqa: N802
         """Tell which keys are held durably."""
-        if len(request.keys) > MAX_KEYS:
-            raise InvalidRequestError(f"At most {MAX_KEYS} keys can be asked for at once.")
-        keys = [check_key(key) for key in request.keys]
-        held = await self._threads.run(self._store.durable, keys)
+        held = await self._threads.run(self._store.durable, _checked(request.keys))
         return storage_pb2.HasResponse(files=map(_message, held), epoch=self._store.fence.epoch)
+
+    async def Verify(self, request: storage_pb2.VerifyRequest, _: Any) -> storage_pb2.VerifyResponse:  # noqa: N802
+        """Read every byte of some copies, and vouch for the sound ones at the caller's epoch."""
+        keys = _checked(request.keys)
+        await self._epochs.catch_up(request.epoch)
+        found = await self._inspector.verify(keys, epoch=request.epoch)
+        return storage_pb2.VerifyResponse(
+            sound=map(_message, found.sound),
+            damaged=found.damaged,
+            epoch=request.epoch or self._store.fence.epoch,
+        )
 
     async def List(  # noqa: N802
         self, request: storage_pb2.ListRequest, _: Any
@@ -204,6 +214,12 @@ class StorageServicer(storage_pb2_grpc.StorageServiceServicer):
             capacity_bytes=space.capacity_bytes(),
             read_only_reason=self._folder.why_read_only,
         )
+
+
+def _checked(keys: Sequence[str]) -> list[str]:
+    if len(keys) > MAX_KEYS:
+        raise InvalidRequestError(f"At most {MAX_KEYS} keys can be asked for at once.")
+    return [check_key(key) for key in keys]
 
 
 def _message(info: ObjectInfo) -> storage_pb2.FileInfo:

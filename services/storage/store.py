@@ -11,7 +11,7 @@ import logging
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
@@ -44,6 +44,9 @@ class Store:
 
     `complete` says that the index names every object on the disk. After an unclean stop it does not, until
     `reconcile` went through all partitions; reading and writing single objects works meanwhile.
+
+    `on_loss` is told the key of each copy that turned out to be damaged or gone, on the thread that
+    found out. It must not block.
     """
 
     def __init__(self, *, disk: Disk, index: Index, fence: Fence, guard: DiskGuard, complete: bool) -> None:
@@ -53,6 +56,7 @@ class Store:
         self.fence = fence
         self.index = index
         self.complete = complete
+        self.on_loss: Callable[[str], None] = lambda _: None
 
     def stage(self, size_bytes: int = 0) -> Stage:
         """Begin an incoming object of `size_bytes`, if that is known.
@@ -88,10 +92,26 @@ class Store:
             NotFoundError: this node has no sound copy.
         """
         try:
+            return self.examine(key)
+        except CorruptFileError:
+            raise NotFoundError("This node has no sound copy of the file.") from None
+
+    def examine(self, key: str) -> ObjectFile:
+        """Open an object, and tell one that has been lost from one that never was here.
+
+        Raises:
+            NotFoundError: this node has no copy.
+            CorruptFileError: its file can't be opened, or is gone from the disk; it counts as absent now.
+        """
+        try:
             return self._disk.open(key)
+        except NotFoundError:
+            if self.index.get(key) and self._lost(key):
+                raise CorruptFileError(f"The object file of {key} is gone from the disk.") from None
+            raise
         except CorruptFileError:
             self.set_aside(key)
-            raise NotFoundError("This node has no sound copy of the file.") from None
+            raise
 
     def set_aside(self, key: str, damaged: ObjectFile | None = None) -> None:
         """Quarantine a damaged copy: the one that is open as `damaged`, or one that can't even be opened.
@@ -113,6 +133,16 @@ class Store:
         """The facts of those keys that this node holds and would hold after a power cut."""
         found = (self._durable(key) for key in keys)
         return [info for info in found if info is not None]
+
+    def confirmed(self, found: Sequence[ObjectInfo], *, epoch: int) -> list[ObjectInfo]:
+        """Those of these facts, just found durable, that are true at an epoch: others may rely on them.
+
+        Raises:
+            StaleRingError: `epoch` is older than the node's.
+            UnavailableError: the node can't vouch for anything now.
+        """
+        with self.fence.commit(epoch=epoch):
+            return [info for info in found if info == self.index.get(info.key) == self._on_disk(info.key)]
 
     def remove(self, key: str, *, epoch: int) -> bool:
         """Drop this node's copy for the ring. False: there was none.
@@ -185,13 +215,21 @@ class Store:
             return info
         with self._lock(object_name(key)):
             info = self._on_disk(key)
-            if info is None:
-                self._forget(key)
-            else:
+            if info:
                 self._disk.keep(object_name(key))
                 with self._indexing():
                     self.index.add(info)
+            elif self.index.get(key):
+                self._quarantine(key)
         return info
+
+    def _lost(self, key: str) -> bool:
+        """Whether the disk has lost an object that the index names, which is no more named then."""
+        with self._lock(object_name(key)):
+            lost = self.index.get(key) is not None and self._on_disk(key) is None
+            if lost:
+                self._quarantine(key)
+            return lost
 
     def _on_disk(self, key: str) -> ObjectInfo | None:
         try:
@@ -216,8 +254,10 @@ class Store:
             return present.info
 
     def _quarantine(self, key: str) -> None:
+        """Take a copy out of service, whether its file is damaged or gone."""
         self._disk.quarantine(object_name(key))
         self._forget(key)
+        self.on_loss(key)
 
     def _drop(self, key: str) -> bool:
         removed = self._disk.remove(key)

@@ -24,15 +24,15 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n9services/shared/stubs/tritontube/storage/v1/storage.proto\x12\x15tritontube.storage.v1\"Q\n\x08\x46ileInfo\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x12\n\nsize_bytes\x18\x02 \x01(\x04\x12\x0e\n\x06sha256\x18\x03 \x01(\x0c\x12\x14\n\x0cstored_at_ms\x18\x04 \x01(\x03\";\n\tPutHeader\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x04\x12\x12\n\nsize_bytes\x18\x03 \x01(\x04\">\n\tPutCommit\x12\r\n\x05\x65poch\x18\x01 \x01(\x04\x12\x12\n\nsize_bytes\x18\x02 \x01(\x04\x12\x0e\n\x06sha256\x18\x03 \x01(\x0c\"\x8d\x01\n\nPutRequest\x12\x32\n\x06header\x18\x01 \x01(\x0b\x32 .tritontube.storage.v1.PutHeaderH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x12\x32\n\x06\x63ommit\x18\x03 \x01(\x0b\x32 .tritontube.storage.v1.PutCommitH\x00\x42\x06\n\x04part\"\\\n\x0bPutResponse\x12-\n\x04info\x18\x01 \x01(\x0b\x32\x1f.tritontube.storage.v1.FileInfo\x12\x0f\n\x07\x63reated\x18\x02 \x01(\x08\x12\r\n\x05\x65poch\x18\x03 \x01(\x04\"E\n\nGetRequest\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x14\n\x0coffset_bytes\x18\x02 \x01(\x04\x12\x14\n\x0clength_bytes\x18\x03 \x01(\x04\"W\n\x0bGetResponse\x12/\n\x04info\x18\x01 \x01(\x0b\x32\x1f.tritontube.storage.v1.FileInfoH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04part\"\x1a\n\nHasRequest\x12\x0c\n\x04keys\x18\x01 \x03(\t\"L\n\x0bHasResponse\x12.\n\x05\x66iles\x18\x01 \x03(\x0b\x32\x1f.tritontube.storage.v1.FileInfo\x12\r\n\x05\x65poch\x18\x02 \x01(\x04\"U\n\x0bListRequest\x12\x12\n\x08video_id\x18\x01 \x01(\tH\x00\x12\x13\n\tpartition\x18\x02 \x01(\rH\x00\x12\x14\n\neverything\x18\x03 \x01(\x08H\x00\x42\x07\n\x05scope\">\n\x0cListResponse\x12.\n\x05\x66iles\x18\x01 \x03(\x0b\x32\x1f.tritontube.storage.v1.FileInfo\"+\n\rDeleteRequest\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x04\"!\n\x0e\x44\x65leteResponse\x12\x0f\n\x07\x64\x65leted\x18\x01 \x01(\x08\"M\n\x0cOfferRequest\x12\r\n\x05\x65poch\x18\x01 \x01(\x04\x12.\n\x05\x66iles\x18\x02 \x03(\x0b\x32\x1f.tritontube.storage.v1.FileInfo\"S\n\rOfferResponse\x12\x33\n\x07\x61nswers\x18\x01 \x03(\x0e\x32\".tritontube.storage.v1.OfferAnswer\x12\r\n\x05\x65poch\x18\x02 \x01(\x04\",\n\rVerifyRequest\x12\x0c\n\x04keys\x18\x01 \x03(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x04\"`\n\x0eVerifyResponse\x12.\n\x05sound\x18\x01 \x03(\x0b\x32\x1f.tritontube.storage.v1.FileInfo\x12\x0f\n\x07\x64\x61maged\x18\x02 \x03(\t\x12\r\n\x05\x65poch\x18\x03 \x01(\x04\"&\n\x10SummarizeRequest\x12\x12\n\npartitions\x18\x01 \x03(\r\"Z\n\x10PartitionSummary\x12\x11\n\tpartition\x18\x01 \x01(\r\x12\r\n\x05\x66iles\x18\x02 \x01(\x04\x12\x14\n\x0cstored_bytes\x18\x03 \x01(\x04\x12\x0e\n\x06\x64igest\x18\x04 \x01(\x0c\"_\n\x11SummarizeResponse\x12;\n\npartitions\x18\x01 \x03(\x0b\x32\'.tritontube.storage.v1.PartitionSummary\x12\r\n\x05\x65poch\x18\x02 \x01(\x04\"\x1b\n\x0bMendRequest\x12\x0c\n\x04keys\x18\x01 \x03(\t\"0\n\x0cMendResponse\x12\x0e\n\x06mended\x18\x01 \x01(\r\x12\x10\n\x08problems\x18\x02 \x03(\t\"\x11\n\x0f\x44\x65scribeRequest\"\xe1\x01\n\x10\x44\x65scribeResponse\x12\x0f\n\x07node_id\x18\x01 \x01(\t\x12\x0f\n\x07\x64isk_id\x18\x02 \x01(\t\x12\x12\n\ncluster_id\x18\x03 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x04 \x01(\t\x12\x0c\n\x04zone\x18\x05 \x01(\t\x12\r\n\x05\x65poch\x18\x06 \x01(\x04\x12\r\n\x05\x66iles\x18\x07 \x01(\x04\x12\x14\n\x0cstored_bytes\x18\x08 \x01(\x04\x12\x12\n\nfree_bytes\x18\t \x01(\x04\x12\x16\n\x0e\x63\x61pacity_bytes\x18\n \x01(\x04\x12\x18\n\x10read_only_reason\x18\x0b \x01(\t*\xaa\x01\n\x0bOfferAnswer\x12\x1c\n\x18OFFER_ANSWER_UNSPECIFIED\x10\x00\x12\x15\n\x11OFFER_ANSWER_HELD\x10\x01\x12\x17\n\x13OFFER_ANSWER_WANTED\x10\x02\x12\x18\n\x14OFFER_ANSWER_PENDING\x10\x03\x12\x18\n\x14OFFER_ANSWER_DELETED\x10\x04\x12\x19\n\x15OFFER_ANSWER_CONFLICT\x10\x05\x32\xe1\x06\n\x0eStorageService\x12N\n\x03Put\x12!.tritontube.storage.v1.PutRequest\x1a\".tritontube.storage.v1.PutResponse(\x01\x12N\n\x03Get\x12!.tritontube.storage.v1.GetRequest\x1a\".tritontube.storage.v1.GetResponse0\x01\x12L\n\x03Has\x12!.tritontube.storage.v1.HasRequest\x1a\".tritontube.storage.v1.HasResponse\x12Q\n\x04List\x12\".tritontube.storage.v1.ListRequest\x1a#.tritontube.storage.v1.ListResponse0\x01\x12U\n\x06\x44\x65lete\x12$.tritontube.storage.v1.DeleteRequest\x1a%.tritontube.storage.v1.DeleteResponse\x12R\n\x05Offer\x12#.tritontube.storage.v1.OfferRequest\x1a$.tritontube.storage.v1.OfferResponse\x12U\n\x06Verify\x12$.tritontube.storage.v1.VerifyRequest\x1a%.tritontube.storage.v1.VerifyResponse\x12^\n\tSummarize\x12\'.tritontube.storage.v1.SummarizeRequest\x1a(.tritontube.storage.v1.SummarizeResponse\x12O\n\x04Mend\x12\".tritontube.storage.v1.MendRequest\x1a#.tritontube.storage.v1.MendResponse\x12[\n\x08\x44\x65scribe\x12&.tritontube.storage.v1.DescribeRequest\x1a\'.tritontube.storage.v1.DescribeResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n9services/shared/stubs/tritontube/storage/v1/storage.proto\x12\x15tritontube.storage.v1\"Q\n\x08\x46ileInfo\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x12\n\nsize_bytes\x18\x02 \x01(\x04\x12\x0e\n\x06sha256\x18\x03 \x01(\x0c\x12\x14\n\x0cstored_at_ms\x18\x04 \x01(\x03\";\n\tPutHeader\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x04\x12\x12\n\nsize_bytes\x18\x03 \x01(\x04\">\n\tPutCommit\x12\r\n\x05\x65poch\x18\x01 \x01(\x04\x12\x12\n\nsize_bytes\x18\x02 \x01(\x04\x12\x0e\n\x06sha256\x18\x03 \x01(\x0c\"\x8d\x01\n\nPutRequest\x12\x32\n\x06header\x18\x01 \x01(\x0b\x32 .tritontube.storage.v1.PutHeaderH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x12\x32\n\x06\x63ommit\x18\x03 \x01(\x0b\x32 .tritontube.storage.v1.PutCommitH\x00\x42\x06\n\x04part\"\\\n\x0bPutResponse\x12-\n\x04info\x18\x01 \x01(\x0b\x32\x1f.tritontube.storage.v1.FileInfo\x12\x0f\n\x07\x63reated\x18\x02 \x01(\x08\x12\r\n\x05\x65poch\x18\x03 \x01(\x04\"E\n\nGetRequest\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x14\n\x0coffset_bytes\x18\x02 \x01(\x04\x12\x14\n\x0clength_bytes\x18\x03 \x01(\x04\"W\n\x0bGetResponse\x12/\n\x04info\x18\x01 \x01(\x0b\x32\x1f.tritontube.storage.v1.FileInfoH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04part\"\x1a\n\nHasRequest\x12\x0c\n\x04keys\x18\x01 \x03(\t\"L\n\x0bHasResponse\x12.\n\x05\x66iles\x18\x01 \x03(\x0b\x32\x1f.tritontube.storage.v1.FileInfo\x12\r\n\x05\x65poch\x18\x02 \x01(\x04\"U\n\x0bListRequest\x12\x12\n\x08video_id\x18\x01 \x01(\tH\x00\x12\x13\n\tpartition\x18\x02 \x01(\rH\x00\x12\x14\n\neverything\x18\x03 \x01(\x08H\x00\x42\x07\n\x05scope\">\n\x0cListResponse\x12.\n\x05\x66iles\x18\x01 \x03(\x0b\x32\x1f.tritontube.storage.v1.FileInfo\"+\n\rDeleteRequest\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x04\"!\n\x0e\x44\x65leteResponse\x12\x0f\n\x07\x64\x65leted\x18\x01 \x01(\x08\"^\n\x0cOfferRequest\x12\r\n\x05\x65poch\x18\x01 \x01(\x04\x12.\n\x05\x66iles\x18\x02 \x03(\x0b\x32\x1f.tritontube.storage.v1.FileInfo\x12\x0f\n\x07node_id\x18\x03 \x01(\t\"S\n\rOfferResponse\x12\x33\n\x07\x61nswers\x18\x01 \x03(\x0e\x32\".tritontube.storage.v1.OfferAnswer\x12\r\n\x05\x65poch\x18\x02 \x01(\x04\",\n\rVerifyRequest\x12\x0c\n\x04keys\x18\x01 \x03(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x04\"`\n\x0eVerifyResponse\x12.\n\x05sound\x18\x01 \x03(\x0b\x32\x1f.tritontube.storage.v1.FileInfo\x12\x0f\n\x07\x64\x61maged\x18\x02 \x03(\t\x12\r\n\x05\x65poch\x18\x03 \x01(\x04\"5\n\x10SummarizeRequest\x12\x12\n\npartitions\x18\x01 \x03(\r\x12\r\n\x05\x65poch\x18\x02 \x01(\x04\"Z\n\x10PartitionSummary\x12\x11\n\tpartition\x18\x01 \x01(\r\x12\r\n\x05\x66iles\x18\x02 \x01(\x04\x12\x14\n\x0cstored_bytes\x18\x03 \x01(\x04\x12\x0e\n\x06\x64igest\x18\x04 \x01(\x0c\"_\n\x11SummarizeResponse\x12;\n\npartitions\x18\x01 \x03(\x0b\x32\'.tritontube.storage.v1.PartitionSummary\x12\r\n\x05\x65poch\x18\x02 \x01(\x04\"\x1b\n\x0bMendRequest\x12\x0c\n\x04keys\x18\x01 \x03(\t\"0\n\x0cMendResponse\x12\x0e\n\x06mended\x18\x01 \x01(\r\x12\x10\n\x08problems\x18\x02 \x03(\t\"\x11\n\x0f\x44\x65scribeRequest\"\xe1\x01\n\x10\x44\x65scribeResponse\x12\x0f\n\x07node_id\x18\x01 \x01(\t\x12\x0f\n\x07\x64isk_id\x18\x02 \x01(\t\x12\x12\n\ncluster_id\x18\x03 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x04 \x01(\t\x12\x0c\n\x04zone\x18\x05 \x01(\t\x12\r\n\x05\x65poch\x18\x06 \x01(\x04\x12\r\n\x05\x66iles\x18\x07 \x01(\x04\x12\x14\n\x0cstored_bytes\x18\x08 \x01(\x04\x12\x12\n\nfree_bytes\x18\t \x01(\x04\x12\x16\n\x0e\x63\x61pacity_bytes\x18\n \x01(\x04\x12\x18\n\x10read_only_reason\x18\x0b \x01(\t*\xaa\x01\n\x0bOfferAnswer\x12\x1c\n\x18OFFER_ANSWER_UNSPECIFIED\x10\x00\x12\x15\n\x11OFFER_ANSWER_HELD\x10\x01\x12\x17\n\x13OFFER_ANSWER_WANTED\x10\x02\x12\x18\n\x14OFFER_ANSWER_PENDING\x10\x03\x12\x18\n\x14OFFER_ANSWER_DELETED\x10\x04\x12\x19\n\x15OFFER_ANSWER_CONFLICT\x10\x05\x32\xe1\x06\n\x0eStorageService\x12N\n\x03Put\x12!.tritontube.storage.v1.PutRequest\x1a\".tritontube.storage.v1.PutResponse(\x01\x12N\n\x03Get\x12!.tritontube.storage.v1.GetRequest\x1a\".tritontube.storage.v1.GetResponse0\x01\x12L\n\x03Has\x12!.tritontube.storage.v1.HasRequest\x1a\".tritontube.storage.v1.HasResponse\x12Q\n\x04List\x12\".tritontube.storage.v1.ListRequest\x1a#.tritontube.storage.v1.ListResponse0\x01\x12U\n\x06\x44\x65lete\x12$.tritontube.storage.v1.DeleteRequest\x1a%.tritontube.storage.v1.DeleteResponse\x12R\n\x05Offer\x12#.tritontube.storage.v1.OfferRequest\x1a$.tritontube.storage.v1.OfferResponse\x12U\n\x06Verify\x12$.tritontube.storage.v1.VerifyRequest\x1a%.tritontube.storage.v1.VerifyResponse\x12^\n\tSummarize\x12\'.tritontube.storage.v1.SummarizeRequest\x1a(.tritontube.storage.v1.SummarizeResponse\x12O\n\x04Mend\x12\".tritontube.storage.v1.MendRequest\x1a#.tritontube.storage.v1.MendResponse\x12[\n\x08\x44\x65scribe\x12&.tritontube.storage.v1.DescribeRequest\x1a\'.tritontube.storage.v1.DescribeResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'services.shared.stubs.tritontube.storage.v1.storage_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_OFFERANSWER']._serialized_start=1891
-  _globals['_OFFERANSWER']._serialized_end=2061
+  _globals['_OFFERANSWER']._serialized_start=1923
+  _globals['_OFFERANSWER']._serialized_end=2093
   _globals['_FILEINFO']._serialized_start=84
   _globals['_FILEINFO']._serialized_end=165
   _globals['_PUTHEADER']._serialized_start=167
@@ -60,27 +60,27 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DELETERESPONSE']._serialized_start=992
   _globals['_DELETERESPONSE']._serialized_end=1025
   _globals['_OFFERREQUEST']._serialized_start=1027
-  _globals['_OFFERREQUEST']._serialized_end=1104
-  _globals['_OFFERRESPONSE']._serialized_start=1106
-  _globals['_OFFERRESPONSE']._serialized_end=1189
-  _globals['_VERIFYREQUEST']._serialized_start=1191
-  _globals['_VERIFYREQUEST']._serialized_end=1235
-  _globals['_VERIFYRESPONSE']._serialized_start=1237
-  _globals['_VERIFYRESPONSE']._serialized_end=1333
-  _globals['_SUMMARIZEREQUEST']._serialized_start=1335
-  _globals['_SUMMARIZEREQUEST']._serialized_end=1373
-  _globals['_PARTITIONSUMMARY']._serialized_start=1375
-  _globals['_PARTITIONSUMMARY']._serialized_end=1465
-  _globals['_SUMMARIZERESPONSE']._serialized_start=1467
-  _globals['_SUMMARIZERESPONSE']._serialized_end=1562
-  _globals['_MENDREQUEST']._serialized_start=1564
-  _globals['_MENDREQUEST']._serialized_end=1591
-  _globals['_MENDRESPONSE']._serialized_start=1593
-  _globals['_MENDRESPONSE']._serialized_end=1641
-  _globals['_DESCRIBEREQUEST']._serialized_start=1643
-  _globals['_DESCRIBEREQUEST']._serialized_end=1660
-  _globals['_DESCRIBERESPONSE']._serialized_start=1663
-  _globals['_DESCRIBERESPONSE']._serialized_end=1888
-  _globals['_STORAGESERVICE']._serialized_start=2064
-  _globals['_STORAGESERVICE']._serialized_end=2929
+  _globals['_OFFERREQUEST']._serialized_end=1121
+  _globals['_OFFERRESPONSE']._serialized_start=1123
+  _globals['_OFFERRESPONSE']._serialized_end=1206
+  _globals['_VERIFYREQUEST']._serialized_start=1208
+  _globals['_VERIFYREQUEST']._serialized_end=1252
+  _globals['_VERIFYRESPONSE']._serialized_start=1254
+  _globals['_VERIFYRESPONSE']._serialized_end=1350
+  _globals['_SUMMARIZEREQUEST']._serialized_start=1352
+  _globals['_SUMMARIZEREQUEST']._serialized_end=1405
+  _globals['_PARTITIONSUMMARY']._serialized_start=1407
+  _globals['_PARTITIONSUMMARY']._serialized_end=1497
+  _globals['_SUMMARIZERESPONSE']._serialized_start=1499
+  _globals['_SUMMARIZERESPONSE']._serialized_end=1594
+  _globals['_MENDREQUEST']._serialized_start=1596
+  _globals['_MENDREQUEST']._serialized_end=1623
+  _globals['_MENDRESPONSE']._serialized_start=1625
+  _globals['_MENDRESPONSE']._serialized_end=1673
+  _globals['_DESCRIBEREQUEST']._serialized_start=1675
+  _globals['_DESCRIBEREQUEST']._serialized_end=1692
+  _globals['_DESCRIBERESPONSE']._serialized_start=1695
+  _globals['_DESCRIBERESPONSE']._serialized_end=1920
+  _globals['_STORAGESERVICE']._serialized_start=2096
+  _globals['_STORAGESERVICE']._serialized_end=2961
 # @@protoc_insertion_point(module_scope)

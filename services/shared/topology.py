@@ -82,6 +82,11 @@ class Topology:
         return self._view
 
     @property
+    def revision(self) -> int:
+        """The store revision of the state in `view`: what a transaction that changes it compares."""
+        return self._state_revision
+
+    @property
     def heard(self) -> bool:
         """Whether etcd has answered since the start; without a view, there is then no ring yet."""
         return self._listed

@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from services.shared.ring.builder import RingNode, build
 from services.shared.ring.placement import PARTITIONS, partition_of
+from services.shared.ring.requests import request_key
 from services.shared.ring.state import (
     Change,
     ChangeKind,
@@ -16,7 +17,6 @@ from services.shared.ring.state import (
     Phase,
     RingState,
     live_key,
-    pending_key,
     progress_key,
     sync_key,
     table_key,
@@ -205,11 +205,11 @@ def test_tables_are_named_once_each_in_the_order_of_reading():
 
 
 def test_keys_are_spelled_as_the_protocol_says():
-    keys = [table_key("t"), live_key("n"), sync_key(3, "n"), pending_key(5), progress_key("n")]
+    keys = [table_key("t"), live_key("n"), sync_key(3, "n"), request_key("r"), progress_key("n")]
     assert keys == [
         "ring/table/t",
         "ring/live/n",
         "ring/sync/3/n",
-        "ring/pending/000000000005",
+        "ring/requests/r",
         "ring/progress/n",
     ]

@@ -1,13 +1,14 @@
 """The cluster's record in etcd: which tables are in force, and which nodes there are.
 
-Keys (the only place that spells them):
+Keys (spelled here, or in the module named beside them):
 
 - `ring/state`: `RingState`. Every change is one transaction that compares its mod_revision.
 - `ring/table/<id>`: a `RingTable`, immutable, written before the state that names it.
 - `ring/live/<node>`: `NodeLive`, as long as the node keeps its lease.
 - `ring/sync/<epoch>/<node>`: the node has adopted the epoch and handed over what it must.
-- `ring/pending/<seq>`: a membership change that waits for its turn.
+- `ring/requests/<request id>`: a membership change that was asked for (`requests`).
 - `ring/progress/<node>`: how far its part of a change is; for display only.
+- `ring/suspects/<node>`: since when a member has been away (`progress`).
 """
 
 from __future__ import annotations
@@ -25,7 +26,6 @@ STATE_KEY: Final = "ring/state"
 TABLE_PREFIX: Final = "ring/table/"
 LIVE_PREFIX: Final = "ring/live/"
 SYNC_PREFIX: Final = "ring/sync/"
-PENDING_PREFIX: Final = "ring/pending/"
 PROGRESS_PREFIX: Final = "ring/progress/"
 
 FIRST_EPOCH: Final = 1
@@ -46,11 +46,6 @@ def live_key(node_id: str) -> str:
 def sync_key(epoch: int, node_id: str) -> str:
     """Where a node says that it is done with an epoch's hand-over."""
     return f"{SYNC_PREFIX}{epoch}/{node_id}"
-
-
-def pending_key(sequence: int) -> str:
-    """Where a change waits; keys sort by sequence."""
-    return f"{PENDING_PREFIX}{sequence:012d}"
 
 
 def progress_key(node_id: str) -> str:

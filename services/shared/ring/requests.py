@@ -1,0 +1,82 @@
+"""Changes that operators asked for: what waits for its turn, what is in progress, and what came of the last ones.
+
+Each is one key, `ring/requests/<request id>`, from the moment it is asked for until it is pruned, long after its
+end. So the same request asked for twice meets its own record. They take their turns in the order of the keys'
+creation, which etcd itself keeps (`create_revision`): no counter is needed, and no two can be at the same place.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Final
+
+from services.shared.ring.state import ChangeKind
+from services.shared.video import Record
+
+REQUEST_PREFIX: Final = "ring/requests/"
+
+
+def request_key(request_id: str) -> str:
+    """Where a request is recorded."""
+    return f"{REQUEST_PREFIX}{request_id}"
+
+
+class RequestState(StrEnum):
+    """How far a request is."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    REFUSED = "refused"
+    """It was no longer possible when its turn came."""
+    ABORTED = "aborted"
+
+
+_OPEN: Final = frozenset({RequestState.QUEUED, RequestState.RUNNING})
+
+AT_ONCE: Final = frozenset({ChangeKind.ABORT, ChangeKind.DEAD})
+"""Kinds that do not wait for the change in progress: they end it, or plan it anew."""
+
+
+class ChangeSpec(Record):
+    """What is asked for, in the words of who asked: the same request again is recognised by it."""
+
+    kind: ChangeKind
+    node: str = ""
+    """The member that it is about, by id or address. Empty where it is about none, or about a newcomer alone."""
+    address: str = ""
+    """Of the newcomer."""
+    weight: float | None = None
+    """Of the newcomer; of the member where the kind is REBALANCE."""
+    accept_fewer_copies: bool = False
+    accept_data_loss: bool = False
+
+
+class ChangeRequest(Record):
+    """Value of `ring/requests/<request id>`."""
+
+    id: str
+    spec: ChangeSpec
+    node: str = ""
+    """Id of the node that it turned out to be about."""
+    aborts: str = ""
+    """Of an abort: the change that was in progress when it was asked for."""
+    state: RequestState = RequestState.QUEUED
+    reason: str = ""
+    """Why it was refused."""
+    requested_at_ms: int
+    began_at_ms: int = 0
+    ended_at_ms: int = 0
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it has not ended."""
+        return self.state in _OPEN
+
+    def begun(self, at_ms: int, *, node: str) -> ChangeRequest:
+        """The record once its change is in progress; `node` is what it turned out to be about."""
+        return self.model_copy(update={"state": RequestState.RUNNING, "began_at_ms": at_ms, "node": node})
+
+    def ended(self, at_ms: int, state: RequestState, *, reason: str = "") -> ChangeRequest:
+        """The record at its end."""
+        return self.model_copy(update={"state": state, "ended_at_ms": at_ms, "reason": reason})

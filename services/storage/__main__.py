@@ -13,6 +13,7 @@ from typing import Any, Final
 import grpc
 
 from services.shared import lifecycle, service
+from services.shared.content.channels import Channels
 from services.shared.errors import InvalidRequestError
 from services.shared.etcd import EtcdClient
 from services.shared.ring.state import NodeLive
@@ -24,10 +25,12 @@ from services.storage import metrics
 from services.storage.datafolder import opened
 from services.storage.identity import Identity
 from services.storage.membership import Membership
+from services.storage.pace import Pace
 from services.storage.rescan import rescan
 from services.storage.servicer import StorageServicer
 from services.storage.threads import Threads
 from services.storage.tombstones import Tombstones
+from services.storage.upkeep import upkeep
 
 log = logging.getLogger("services.storage")
 
@@ -48,7 +51,11 @@ async def serve(settings: StorageSettings, stop: asyncio.Event) -> None:
     with data as folder, Threads(_DISK_THREADS) as threads:
         metrics.observe(folder)
         live = _live(settings, folder.identity)
-        async with EtcdClient.configured(settings) as etcd, Topology.follow(etcd) as topology:
+        async with (
+            EtcdClient.configured(settings) as etcd,
+            Topology.follow(etcd) as topology,
+            Channels.over(topology) as channels,
+        ):
             membership = Membership(
                 etcd=etcd,
                 topology=topology,
@@ -59,11 +66,15 @@ async def serve(settings: StorageSettings, stop: asyncio.Event) -> None:
                 lease_ttl_s=settings.lease_ttl_s,
             )
             tombstones = Tombstones(etcd=etcd, store=folder.store, threads=threads, node_id=live.id)
+            pace = Pace(settings.handoff_bytes_per_s)
+            care = upkeep(folder, settings, threads=threads, topology=topology, channels=channels, pace=pace)
             servicer = StorageServicer(
                 folder=folder,
                 live=live,
                 epochs=membership,
                 threads=threads,
+                inspector=care.inspector,
+                mender=care.mender,
                 memory_bytes=settings.staging_bytes,
             )
             work = (
@@ -72,6 +83,8 @@ async def serve(settings: StorageSettings, stop: asyncio.Event) -> None:
                 tombstones.follow(),
                 tombstones.purge(),
                 rescan(folder.store, threads),
+                care.mender.run(),
+                care.scrubber.run(),
             )
             await _run(settings, stop, servicer, work)
 

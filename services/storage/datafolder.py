@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Final
 
 from services.storage.disk import OBJECTS, Disk
+from services.storage.durable import sync_folder
 from services.storage.fence import Fence
 from services.storage.guard import DiskGuard
-from services.storage.identity import Identity, claimed, sync_folder
+from services.storage.identity import Identity, claimed
 from services.storage.index import Index
 from services.storage.space import Space
 from services.storage.store import Store

@@ -5,7 +5,7 @@
     objects/<3 hex>/<2 hex>/<64 hex>   one file per object, named by the SHA-256 of its key; the first three
                                        digits are its partition on the ring
     tmp/                               objects on their way in; emptied at start
-    quarantine/                        damaged copies, kept for whoever wants to look, never served
+    quarantine/                        damaged copies: see `Quarantine`
 
 An object arrives in `tmp/` as a `Stage`, is made durable there, and appears under its name by a hard link:
 that fails if the name is taken, so nothing is ever overwritten, while a rename would replace in silence. A
@@ -17,23 +17,20 @@ Everything here blocks; callers run it on threads. Changes to one key must not r
 from __future__ import annotations
 
 import hashlib
-import logging
 import re
 import secrets
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from services.shared.errors import CorruptFileError, NotFoundError
+from services.storage.durable import sync_folder
 from services.storage.guard import DiskGuard
-from services.storage.identity import sync_folder
 from services.storage.objectfile import ObjectFile
+from services.storage.quarantine import Quarantine
 from services.storage.space import Space
 from services.storage.stage import Stage
-
-log = logging.getLogger(__name__)
 
 OBJECTS: Final = "objects"
 _NAME: Final = re.compile("[0-9a-f]{64}")
@@ -52,12 +49,12 @@ class Disk:
     def __init__(self, root: Path, *, space: Space, guard: DiskGuard) -> None:
         self._objects = root / OBJECTS
         self._incoming = root / "tmp"
-        self._quarantine = root / "quarantine"
+        self._quarantine = Quarantine(root / "quarantine", guard=guard)
         self._space = space
         self._guard = guard
         self._durable_partitions = bytearray(16**_PARTITION_DIGITS)
         self._durable_leaves = bytearray(16**_LEAF_DIGITS)
-        for folder in (self._objects, self._incoming, self._quarantine):
+        for folder in (self._objects, self._incoming):
             folder.mkdir(exist_ok=True)
         sync_folder(root)
         for left_over in self._incoming.iterdir():
@@ -131,13 +128,7 @@ class Disk:
         Raises:
             UnavailableError: the disk failed.
         """
-        path = self._path(name)
-        with self._guard.changing(), suppress(FileNotFoundError):
-            path.rename(self._quarantine / f"{name}.{time.time_ns()}")
-            log.error("object %s is damaged: moved to %s", name, self._quarantine)
-            with self._guard.syncing():
-                sync_folder(self._quarantine)
-                sync_folder(path.parent)
+        self._quarantine.take(self._path(name))
 
     def keep(self, name: str) -> None:
         """Make sure that an object found on the disk outlives a power cut.

@@ -18,6 +18,7 @@ from pydantic import ValidationError
 
 from services.shared.errors import ConflictError
 from services.shared.video import Record
+from services.storage.durable import replace_file, sync_folder
 
 _FILE: Final = "node.json"
 _LOCK: Final = "lock"
@@ -73,14 +74,7 @@ class Identity:
             self._save(self._content.model_copy(update={"cluster_id": cluster_id}))
 
     def _save(self, content: _Content) -> None:
-        """Write the file, whole or not at all, and durable."""
-        draft = self._path.with_suffix(".new")
-        with draft.open("wb") as file:
-            file.write(content.encode())
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(self._path)
-        sync_folder(self._path.parent)
+        replace_file(self._path, content.encode())
         self._content = content
 
 
@@ -107,19 +101,6 @@ def claimed(root: Path) -> Iterator[None]:
         lock.write(str(os.getpid()))
         lock.flush()
         yield
-
-
-def sync_folder(path: Path) -> None:
-    """Make a folder's entries durable.
-
-    Raises:
-        OSError: the disk did not take them.
-    """
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _read(path: Path) -> _Content:

@@ -9,7 +9,17 @@ from services.storage.datafolder import DataFolder
 
 RECEIVED: Final = Counter("tritontube_storage_received_bytes_total", "Bytes of files that were stored.")
 SENT: Final = Counter("tritontube_storage_sent_bytes_total", "Bytes of files that were read.")
-DAMAGED: Final = Counter("tritontube_storage_damaged_total", "Copies found damaged while they were read.")
+DAMAGED: Final = Counter("tritontube_storage_damaged_total", "Copies found damaged, or gone from the disk.")
+MENDED: Final = Counter("tritontube_storage_mended_total", "Copies fetched anew from other nodes.")
+UNMENDED: Final = Counter(
+    "tritontube_storage_unmended_total", "Lost copies that could not be fetched in time."
+)
+SCRUBBED: Final = Counter(
+    "tritontube_storage_scrubbed_bytes_total", "Bytes of copies read through for damage."
+)
+SCRUB_ROUNDS: Final = Counter(
+    "tritontube_storage_scrub_rounds_total", "Times that all copies were read through."
+)
 
 _FILES: Final = Gauge("tritontube_storage_files", "Files that the node holds.")
 _STORED: Final = Gauge("tritontube_storage_stored_bytes", "Bytes of files that the node holds.")

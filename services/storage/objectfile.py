@@ -17,6 +17,8 @@ import errno
 import hashlib
 import os
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -109,9 +111,10 @@ class ObjectFile:
 
         Raises:
             FileNotFoundError: there is none.
-            CorruptFileError: the trailer is missing, cut or damaged.
+            CorruptFileError: the trailer is missing, cut, damaged or unreadable.
         """
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        with _readable():
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
             return cls(descriptor, *_read_trailer(descriptor))
         except BaseException:
@@ -187,12 +190,19 @@ def _write_all(descriptor: int, data: bytes) -> None:
 
 
 def _read_exactly(descriptor: int, size_bytes: int, offset: int) -> bytes:
-    try:
+    with _readable():
         data = os.pread(descriptor, size_bytes, offset)
+    if len(data) != size_bytes:
+        raise CorruptFileError("An object file is shorter than it says.")
+    return data
+
+
+@contextmanager
+def _readable() -> Iterator[None]:
+    """What the disk itself can't read is damaged; other failures say nothing about the file."""
+    try:
+        yield
     except OSError as error:
         if error.errno != errno.EIO:
             raise
         raise CorruptFileError("The disk cannot read part of an object file.") from error
-    if len(data) != size_bytes:
-        raise CorruptFileError("An object file is shorter than it says.")
-    return data

@@ -22,6 +22,7 @@ from services.shared.video import check_video_id
 from services.storage import metrics
 from services.storage.datafolder import DataFolder
 from services.storage.inspection import Inspector
+from services.storage.mend import Mender
 from services.storage.objectfile import BLOCK_BYTES, ObjectFile, ObjectInfo
 from services.storage.spool import Spool
 from services.storage.stage import Stage
@@ -53,14 +54,23 @@ class StorageServicer(storage_pb2_grpc.StorageServiceServicer):
     """One node's answers. Raises the project's errors; the server's interceptor makes a status of them."""
 
     def __init__(
-        self, *, folder: DataFolder, live: NodeLive, epochs: EpochSource, threads: Threads, memory_bytes: int
+        self,
+        *,
+        folder: DataFolder,
+        live: NodeLive,
+        epochs: EpochSource,
+        threads: Threads,
+        inspector: Inspector,
+        mender: Mender,
+        memory_bytes: int,
     ) -> None:
         self._folder = folder
         self._store = folder.store
         self._live = live
         self._epochs = epochs
         self._threads = threads
-        self._inspector = Inspector(self._store, threads)
+        self._inspector = inspector
+        self._mender = mender
         self._puts = asyncio.Semaphore(max(1, memory_bytes // _STREAM_BYTES))
         self._gets = asyncio.Semaphore(max(1, memory_bytes // _STREAM_BYTES))
 
@@ -153,7 +163,6 @@ class StorageServicer(storage_pb2_grpc.StorageServiceServicer):
         try:
             return await self._threads.run(file.read, offset, end - offset)
         except CorruptFileError:
-            metrics.DAMAGED.inc()
             await self._threads.run(self._store.set_aside, file.info.key, file)
             raise
 
@@ -172,6 +181,11 @@ class StorageServicer(storage_pb2_grpc.StorageServiceServicer):
             damaged=found.damaged,
             epoch=request.epoch or self._store.fence.epoch,
         )
+
+    async def Mend(self, request: storage_pb2.MendRequest, _: Any) -> storage_pb2.MendResponse:  # noqa: N802
+        """See to some files now."""
+        done = await self._mender.mend(_checked(request.keys))
+        return storage_pb2.MendResponse(mended=done.files, problems=done.problems)
 
     async def List(  # noqa: N802
         self, request: storage_pb2.ListRequest, _: Any

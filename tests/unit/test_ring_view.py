@@ -95,8 +95,9 @@ def test_handoff_offers_live_placeable_nodes_that_are_no_targets_in_an_order_all
         ("a", "", "a", True),
         ("a", "", "d", False),
         ("abc", "abd", "ab", True),
-        ("abc", "abd", "ac", False),
-        ("ab", "ac", "bc", False),
+        ("abc", "abd", "ac", True),
+        ("ab", "ac", "bc", True),
+        ("ab", "ac", "a", False),
         ("ab", "ac", "abc", True),
         ("ab", "cd", "ab", False),
         ("ab", "cd", "abcd", True),
@@ -108,6 +109,26 @@ def test_handoff_offers_live_placeable_nodes_that_are_no_targets_in_an_order_all
 )
 def test_a_write_needs_w_copies_per_table_with_a_real_owner_of_each(cur, next_, acks, stored):
     assert ring(tuple(cur), tuple(next_)).acknowledged(KEY, set(acks)) is stored
+
+
+def test_a_node_that_leaves_stands_in_for_nobody():
+    states = {"b": NodeState.DRAINING}
+    assert ring(("a", "b"), ("a", "c"), states=states).acknowledged(KEY, set("ac"))
+    assert not ring(("a", "b"), ("a", "c"), states=states).acknowledged(KEY, set("bc"))
+
+
+def test_an_owner_that_was_declared_dead_is_neither_written_to_nor_counted():
+    view = ring(("a", "b"), ("c", "b"), states={"a": NodeState.DEAD})
+    assert view.write_sets(KEY).targets == ("b", "c")
+    assert view.acknowledged(KEY, set("bc"))
+    assert not view.acknowledged(KEY, set("ac"))
+
+
+def test_when_every_current_owner_is_lost_the_next_ones_are_enough():
+    view = ring(("a",), ("b", "c"), states={"a": NodeState.DEAD})
+    assert view.acknowledged(KEY, set("bc"))
+    assert not view.acknowledged(KEY, set("bd") - {"d"})
+    assert not ring(("a",), states={"a": NodeState.DEAD}).acknowledged(KEY, set("a"))
 
 
 def test_reads_ask_current_then_next_then_former_owners_then_everyone_live():

@@ -1,8 +1,10 @@
 """One consistent picture of the ring, and the rules of reading and writing as pure functions of it.
 
-Write rule: a file is acknowledged when at least W owners of the current table and, while files move, at least
-W owners of the next one hold it durably. The next handoff nodes may stand in for owners out of reach, but at
-least one real owner of each table is needed.
+Write rule: a file is acknowledged when at least W nodes hold it durably for the current table and, while
+files move, at least W for the next one. A node counts for a table that it owns the file in. It may stand in
+for owners out of reach, too, if it may own files at all, be it an owner in the other table or a handoff node;
+but at least one real owner of each table is needed. A node that is draining stands in for nobody: it may have
+reported already that it has nothing left to hand over.
 
 Read rule: any verified copy is right, since content never changes under a key. Ask the owners in the current
 table, then in the next, then in former ones, then every live node. "Not found" needs all of them to say so.
@@ -13,19 +15,21 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from services.shared.ring.placement import key_hash, partition_of, rendezvous_score
-from services.shared.ring.state import PLACEABLE, NodeEntry, NodeLive, NodeState, RingState
+from services.shared.ring.state import AT_WORK, PLACEABLE, NodeEntry, NodeLive, NodeState, RingState
 from services.shared.ring.table import RingTable
-
-_GONE: Final = frozenset({NodeState.DEAD, NodeState.REMOVED})
 
 
 class WriteSets(NamedTuple):
-    """The owners that a write must reach: in the current table and, while files move, in the next one."""
+    """The owners that a write is for: in the current table and, while files move, in the next one.
+
+    Those that were declared dead are left out.
+    """
 
     cur: tuple[str, ...]
+    """Empty only if all of them were declared dead."""
     next: tuple[str, ...]
     """Empty while the ring is STABLE."""
 
@@ -94,25 +98,28 @@ class RingView:
     # ---- the write rule ----
 
     def write_sets(self, key: str) -> WriteSets:
-        """The owners that must hold a new file."""
+        """The owners that a new file is for."""
         partition = partition_of(key)
-        return WriteSets(self.owners(partition), self.next_owners(partition))
+        return WriteSets(
+            tuple(node for node in self.owners(partition) if self._in_state(node, AT_WORK)),
+            tuple(node for node in self.next_owners(partition) if self._in_state(node, AT_WORK)),
+        )
 
     def handoff(self, key: str) -> Iterator[str]:
         """Live nodes that may stand in for unreachable owners of a key, best first: the same for everyone."""
         targets = self.write_sets(key).targets
         partition = partition_of(key)
-        free = (node for node in self.up if node not in targets and self.state.nodes[node].state in PLACEABLE)
+        free = (node for node in self.up if node not in targets and self._in_state(node, PLACEABLE))
         return iter(sorted(free, key=lambda node: rendezvous_score(partition, node), reverse=True))
 
     def acknowledged(self, key: str, acks: Collection[str]) -> bool:
         """Whether a file that `acks` hold durably, committed at this epoch, may be called stored."""
         sets = self.write_sets(key)
-        stand_ins = len(set(acks).difference(sets.targets))
-        return all(self._enough(owners, acks, stand_ins) for owners in sets if owners)
+        return any(sets) and all(self._enough(owners, acks) for owners in sets if owners)
 
-    def _enough(self, owners: Collection[str], acks: Collection[str], stand_ins: int) -> bool:
+    def _enough(self, owners: Collection[str], acks: Collection[str]) -> bool:
         real = len(set(owners).intersection(acks))
+        stand_ins = sum(self._in_state(node, PLACEABLE) for node in set(acks).difference(owners))
         return real > 0 and real + stand_ins >= min(self.state.write_quorum, len(owners))
 
     # ---- the read rule ----
@@ -137,8 +144,11 @@ class RingView:
         return sorted(nodes, key=lambda node: node not in self.up)
 
     def _is_gone(self, node: str) -> bool:
+        return not self._in_state(node, AT_WORK)
+
+    def _in_state(self, node: str, states: Collection[NodeState]) -> bool:
         entry = self.entry(node)
-        return entry is None or entry.state in _GONE
+        return entry is not None and entry.state in states
 
     def _is_member(self, node: str) -> bool:
         entry = self.entry(node)

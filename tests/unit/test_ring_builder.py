@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import combinations
+from math import comb
 
 import pytest
 
@@ -64,6 +66,24 @@ def test_draining_a_node_moves_only_what_it_held(count):
     assert moved(before, after) <= before.counts["node-000"] * 1.01
     assert "node-000" not in after.nodes
     assert imbalance(after) <= 1.01
+
+
+def test_draining_a_node_of_a_ring_that_grew_node_by_node_moves_only_what_it_held():
+    before = build(nodes(3), 3)
+    for count in range(4, 13):
+        before = build(nodes(count), 3, before)
+    for leaving in before.nodes:
+        after = build([node for node in nodes(12) if node.id != leaving], 3, before)
+        assert moved(before, after) <= before.counts[leaving] * 1.02
+
+
+def test_nodes_that_came_one_after_the_other_share_no_more_files_than_others():
+    table = build(nodes(3), 3)
+    for count in range(4, 13):
+        table = build(nodes(count), 3, table)
+    together = Counter(frozenset(pair) for row in table.rows for pair in combinations(row, 2))
+    expected = PARTITIONS * 3 / comb(12, 2)
+    assert expected * 0.7 < min(together.values()) <= max(together.values()) < expected * 1.3
 
 
 def test_building_again_from_a_table_changes_nothing():

@@ -101,7 +101,19 @@ class _Draft:
         """Move slots from nodes above their target to nodes below it, in rows where nothing moved yet."""
         moved = True
         while moved:
-            moved = sum(self._relieve(partition) for partition in _WALK if not self._touched[partition]) > 0
+            order = [partition for partition in self._mixed() if not self._touched[partition]]
+            moved = sum(map(self._relieve, order)) > 0
+
+    def _mixed(self) -> list[int]:
+        """All partitions, in an order of its own for each set of nodes that lack slots.
+
+        With one order for all, nodes that came one after the other would take their slots from the same rows.
+        They would share most of their files, and when one of them left, the others, holding those files
+        already, could not take its place: measured in rings that grew node by node, a drain moved up to a
+        fifth more than it had to.
+        """
+        receivers = ",".join(sorted(node for node, lack in self._lacks.items() if lack > 0))
+        return sorted(_WALK, key=lambda partition: rendezvous_score(partition, receivers))
 
     def _kept(self, previous: RingTable | None, partition: int) -> list[str | None]:
         """A row's remaining owners in their places, with holes for the others and for replicas to come."""

@@ -13,7 +13,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Final
 
-from bench import ladder, machine, report, serve, upload, workers
+from bench import balance, ladder, machine, objects, report, serve, upload, workers
 from bench.measure import Row
 from services.shared.errors import TritonTubeError
 
@@ -44,6 +44,10 @@ BENCHMARKS: Final = {
     "workers": Benchmark(title="One and two workers", run=workers.run, rounds=3, quick_rounds=1),
     "serve": Benchmark(title="Segments against nginx", run=serve.run, rounds=5, quick_rounds=2),
     "upload": Benchmark(title="Uploads against cp and sync", run=upload.run, rounds=2, quick_rounds=1),
+    "objects": Benchmark(title="Objects against OpenStack Swift", run=objects.run, rounds=5, quick_rounds=2),
+    "balance": Benchmark(
+        title="The ring table against consistent hashing", run=balance.run, rounds=3, quick_rounds=1
+    ),
 }
 
 

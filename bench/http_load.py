@@ -67,10 +67,21 @@ def nginx(root: Path, folder: Path) -> Iterator[str]:
     port, config = free_port(), folder / "nginx.conf"
     text = _NGINX_CONF.format(user=getpass.getuser(), folder=folder, port=port, root=root)
     config.write_text(text, encoding="utf-8")
-    server = subprocess.Popen((program, "-c", config, "-e", folder / "error.log"), stderr=subprocess.DEVNULL)
+    with serving_at(port, (program, "-c", config, "-e", folder / "error.log")):
+        yield f"http://127.0.0.1:{port}"
+
+
+@contextmanager
+def serving_at(port: int, command: Sequence[str | Path]) -> Iterator[None]:
+    """A server of any kind, from when it takes connections on a port; terminated at the end.
+
+    Raises:
+        RuntimeError: it ended, or takes too long.
+    """
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         _wait_for(port, server)
-        yield f"http://127.0.0.1:{port}"
+        yield
     finally:
         server.terminate()
         server.wait()

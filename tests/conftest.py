@@ -1,6 +1,7 @@
 """Fixtures for all tests live in tests/harness, one module per part of the system."""
 
 pytest_plugins = [
+    "tests.harness.fixtures_cluster",
     "tests.harness.fixtures_etcd",
     "tests.harness.fixtures_media",
     "tests.harness.fixtures_rabbitmq",

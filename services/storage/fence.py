@@ -9,7 +9,7 @@ flight or can follow, and once `bury` returns, none of that video.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from enum import Enum
 from typing import Final
@@ -23,6 +23,8 @@ class Obstacle(Enum):
     LEASE = "lease"
     PLACE = "place"
     TOMBSTONES = "tombstones"
+    RETIRED = "retired"
+    """Adds nothing any more, but hands over what it holds, and drops it."""
 
 
 _AT_START: Final = {
@@ -46,11 +48,13 @@ class Fence:
     @property
     def closed_reason(self) -> str:
         """Why no write passes now; empty while they do."""
-        return next(iter(self._obstacles.copy().values()), "")
+        return self._closed_reason(but=set())
 
     @contextmanager
-    def commit(self, *, epoch: int, video_id: str = "") -> Iterator[None]:
+    def commit(self, *, epoch: int, video_id: str = "", removal: bool = False) -> Iterator[None]:
         """Around a durable change that its caller makes under `epoch`; `video_id` where a file is added.
+
+        A `removal` may also be made by a node that has retired.
 
         Raises:
             StaleRingError: the node knows a newer ring.
@@ -59,7 +63,7 @@ class Fence:
         """
         with self._changed:
             self._changed.wait_for(lambda: not self._turns)
-            self.check(epoch=epoch, video_id=video_id)
+            self.check(epoch=epoch, video_id=video_id, removal=removal)
             self._commits += 1
         try:
             yield
@@ -68,19 +72,23 @@ class Fence:
                 self._commits -= 1
                 self._changed.notify_all()
 
-    def check(self, *, epoch: int, video_id: str = "") -> None:
+    def check(self, *, epoch: int, video_id: str = "", removal: bool = False) -> None:
         """Judge a change without making it: spares the transfer of one that would be refused anyway.
 
         Raises: as `commit` does.
         """
-        if reason := self.closed_reason:
+        if reason := self._closed_reason(but={Obstacle.RETIRED} if removal else set()):
             raise UnavailableError(reason)
         if epoch < self.epoch:
             raise StaleRingError(f"The ring is at epoch {self.epoch}, not {epoch}.", epoch=self.epoch)
         if epoch > self.epoch:
             raise UnavailableError(f"The node has not seen epoch {epoch} yet.")
-        if video_id in self._buried:
+        if self.is_buried(video_id):
             raise ConflictError("The video has been deleted.")
+
+    def is_buried(self, video_id: str) -> bool:
+        """Whether the video has been deleted."""
+        return video_id in self._buried
 
     def adopt(self, epoch: int) -> None:
         """Take up an epoch; an older one than the node's own changes nothing."""
@@ -104,6 +112,10 @@ class Fence:
     def forget(self, video_id: str) -> None:
         """The video's deletion is over everywhere."""
         self._buried.discard(video_id)
+
+    def _closed_reason(self, *, but: Collection[Obstacle]) -> str:
+        obstacles = self._obstacles.copy().items()
+        return next((reason for obstacle, reason in obstacles if obstacle not in but), "")
 
     @contextmanager
     def _alone(self) -> Iterator[None]:

@@ -151,7 +151,7 @@ class Store:
             StaleRingError: `epoch` is older than the node's.
             UnavailableError: the node takes no changes, or its disk failed.
         """
-        with self._lock(object_name(key)), self.fence.commit(epoch=epoch):
+        with self._lock(object_name(key)), self.fence.commit(epoch=epoch, removal=True):
             return self._drop(key)
 
     def purge_page(self, video_id: str) -> int:

@@ -1,134 +1,68 @@
-"""What operators see: tables on a terminal, tab-separated lines in a pipe, JSON on demand."""
+"""How operators are shown things: tables on a terminal, tab-separated lines in a pipe."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any, Final
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Final
 
 from rich.console import Console
-from rich.filesize import decimal
 from rich.table import Table
 from rich.text import Text
 
-from services.shared.stubs.tritontube.cluster.v1 import cluster_pb2 as pb
-
-_NODE_HEADINGS: Final = ("NODE", "ADDRESS", "ZONE", "WEIGHT", "STATE", "SHARE", "FILES", "STORED", "FREE")
-_UNKNOWN: Final = "-"
+UNKNOWN: Final = "-"
+_MILLISECONDS: Final = 1000
 
 
-def show_nodes(console: Console, nodes: Sequence[str]) -> None:
-    """Print the addresses of the ring's nodes: a table, or one per line."""
-    if console.is_terminal:
-        _print_table(console, ("#", "STORAGE NODE"), [(str(n), node) for n, node in enumerate(nodes, 1)])
-    else:
-        _print_lines(console, [(node,) for node in nodes])
-
-
-def show_status(console: Console, status: pb.GetStatusResponse) -> None:
-    """Print the ring, its nodes, and what is wrong with them."""
-    rows = [_row(node) for node in status.nodes]
-    _print_lines(console, [(headline(status),)])
+def show_rows(console: Console, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print rows below their headings; nothing, if there are none."""
     if rows and console.is_terminal:
-        _print_table(console, _NODE_HEADINGS, rows)
+        _print_table(console, headings, rows)
     elif rows:
-        _print_lines(console, [_NODE_HEADINGS, *rows])
-    _print_lines(console, [(remark,) for remark in remarks(status)])
+        show_lines(console, ("\t".join(row) for row in (headings, *rows)))
 
 
-def headline(status: pb.GetStatusResponse) -> str:
-    """The ring in a sentence."""
-    if not status.epoch:
-        return "The storage ring has not been formed yet."
-    copies = "copy" if status.replicas == 1 else "copies"
-    return (
-        f"Ring of {len(status.nodes)} nodes at epoch {status.epoch}, {_phase(status)}, "
-        f"{status.replicas} {copies} of each file."
-    )
+def show_list(console: Console, heading: str, items: Sequence[str]) -> None:
+    """Print a numbered list, in a pipe the bare items one per line."""
+    if console.is_terminal:
+        _print_table(console, ("#", heading), [(str(number), item) for number, item in enumerate(items, 1)])
+    else:
+        show_lines(console, items)
 
 
-def remarks(status: pb.GetStatusResponse) -> Iterator[str]:
-    """What an operator should know besides, a sentence each."""
-    if status.HasField("change"):
-        yield f"In progress: {_change_kind(status.change)} {status.change.node_id}".rstrip() + "."
-    for node in status.nodes:
-        for reason in filter(None, (node.problem, node.usage.read_only_reason)):
-            yield f"{node.id}: {reason}"
-    for candidate in status.candidates:
-        yield f"{candidate.id} at {candidate.address} is up and not part of the ring."
+def show_lines(console: Console, lines: Iterable[str]) -> None:
+    """Print lines exactly as they are: nothing wrapped, coloured or cut."""
+    for line in lines:
+        console.file.write(f"{line}\n")
+    console.file.flush()
 
 
-def status_record(status: pb.GetStatusResponse) -> dict[str, Any]:
-    """The status for JSON; `epoch` is null until the ring has been formed."""
-    formed = bool(status.epoch)
-    return {
-        "cluster_id": status.cluster_id or None,
-        "epoch": status.epoch if formed else None,
-        "phase": _phase(status) if formed else None,
-        "replicas": status.replicas if formed else None,
-        "write_quorum": status.write_quorum if formed else None,
-        "partitions": status.partitions,
-        "nodes": [_node_record(node) for node in status.nodes],
-        "candidates": [{"id": c.id, "address": c.address, "zone": c.zone} for c in status.candidates],
-        "change": _change_record(status.change) if status.HasField("change") else None,
-    }
+def percent(fraction: float) -> str:
+    """`33.3%`."""
+    return f"{fraction:.1%}"
 
 
-def _node_record(node: pb.NodeStatus) -> dict[str, Any]:
-    return {
-        "id": node.id,
-        "address": node.address,
-        "zone": node.zone,
-        "weight": node.weight,
-        "state": _state(node),
-        "live": node.live,
-        "partitions": node.partitions,
-        "next_partitions": node.next_partitions,
-        "share": node.share,
-        "usage": _usage_record(node.usage) if node.HasField("usage") else None,
-        "problem": node.problem or None,
-    }
+def from_to(before: float, after: float) -> str:
+    """`33.3% -> 25.0%`; one number where nothing changes."""
+    return percent(before) if percent(before) == percent(after) else f"{percent(before)} -> {percent(after)}"
 
 
-def _usage_record(usage: pb.NodeUsage) -> dict[str, Any]:
-    return {
-        "files": usage.files,
-        "stored_bytes": usage.stored_bytes,
-        "free_bytes": usage.free_bytes,
-        "capacity_bytes": usage.capacity_bytes,
-        "epoch": usage.epoch,
-        "read_only_reason": usage.read_only_reason or None,
-    }
+def span(seconds: float) -> str:
+    """`0:01:20`."""
+    return str(timedelta(seconds=int(seconds)))
 
 
-def _change_record(change: pb.Change) -> dict[str, Any]:
-    return {"id": change.id, "kind": _change_kind(change), "node": change.node_id or None}
+def local_time(at_ms: int) -> str:
+    """A moment by the clock of whoever looks: `2026-11-23 14:03:22`."""
+    moment = datetime.fromtimestamp(at_ms / _MILLISECONDS, UTC).astimezone()
+    return moment.strftime("%Y-%m-%d %H:%M:%S")
 
 
-def _row(node: pb.NodeStatus) -> tuple[str, ...]:
-    known = node.HasField("usage")
-    return (
-        node.id,
-        node.address,
-        node.zone,
-        f"{node.weight:g}",
-        _state(node) if node.live else f"{_state(node)}, down",
-        f"{node.share:.1%}",
-        f"{node.usage.files}" if known else _UNKNOWN,
-        decimal(node.usage.stored_bytes) if known else _UNKNOWN,
-        decimal(node.usage.free_bytes) if known else _UNKNOWN,
-    )
-
-
-def _phase(status: pb.GetStatusResponse) -> str:
-    return pb.Phase.Name(status.phase).removeprefix("PHASE_")
-
-
-def _state(node: pb.NodeStatus) -> str:
-    return pb.NodeState.Name(node.state).removeprefix("NODE_STATE_").lower()
-
-
-def _change_kind(change: pb.Change) -> str:
-    return pb.ChangeKind.Name(change.kind).removeprefix("CHANGE_KIND_").lower()
+def count(number: int, noun: str) -> str:
+    """`1 file`, `1,200 files`; nouns that end in -y change it."""
+    if number == 1:
+        return f"1 {noun}"
+    return f"{number:,} {noun[:-1]}ies" if noun.endswith("y") else f"{number:,} {noun}s"
 
 
 def _print_table(console: Console, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -136,9 +70,3 @@ def _print_table(console: Console, headings: Sequence[str], rows: Sequence[Seque
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
     console.print(table)
-
-
-def _print_lines(console: Console, rows: Sequence[Sequence[str]]) -> None:
-    """Exactly as they are: nothing wrapped, coloured or cut."""
-    for row in rows:
-        console.file.write("\t".join(row) + "\n")

@@ -8,8 +8,9 @@ import json
 from rich.console import Console
 
 from services.admin.census import Answer
-from services.admin.display import headline, remarks, show_nodes, show_status, status_record
+from services.admin.display_status import headline, remarks, show_nodes, show_status
 from services.admin.report import ring_report, unformed_report
+from services.admin.views import ClusterView
 from services.shared.ring.builder import build
 from services.shared.ring.state import Change, ChangeKind, NodeState, Phase
 from services.shared.ring.view import RingView
@@ -76,7 +77,7 @@ def test_before_the_ring_is_formed_the_report_says_so_and_who_is_there():
     report = unformed_report({"b": node_live("b"), "a": node_live("a")})
     assert headline(report) == "The storage ring has not been formed yet."
     assert [candidate.id for candidate in report.candidates] == ["a", "b"]
-    assert status_record(report)["epoch"] is None
+    assert ClusterView.of(report).epoch is None
 
 
 def test_every_state_and_kind_has_a_name_on_the_wire():
@@ -85,9 +86,10 @@ def test_every_state_and_kind_has_a_name_on_the_wire():
         nodes = {"a": node_entry("a").model_copy(update={"state": node_state})}
         for kind in ChangeKind:
             changed = state.model_copy(update={"nodes": nodes, "change": Change(id="1", kind=kind)})
-            record = status_record(ring_report(RingView(state=changed, tables={table.id: table}), {}))
-            assert record["nodes"][0]["state"] == node_state.value
-            assert record["change"]["kind"] == kind.value
+            told = ClusterView.of(ring_report(RingView(state=changed, tables={table.id: table}), {}))
+            assert told.nodes[0].state == node_state.value
+            assert told.change
+            assert told.change.kind == kind.value
 
 
 def test_a_terminal_gets_a_table():
@@ -121,7 +123,7 @@ def test_nodes_are_listed_one_per_line_in_a_pipe_and_as_a_table_on_a_terminal():
 
 def test_the_record_of_a_status_is_plain_json():
     report = ring_report(stable("a"), {"a": Answer(description=DESCRIPTION)})
-    record = json.loads(json.dumps(status_record(report)))
+    record = json.loads(ClusterView.of(report).model_dump_json())
     assert record["phase"] == "STABLE"
     assert record["nodes"][0]["usage"]["stored_bytes"] == 3_400_000
     assert record["nodes"][1]["usage"] is None

@@ -1,0 +1,130 @@
+"""What the commands are told: words in the order of the original TritonTube, and options.
+
+The original has the server's address first: `add SERVER ADDRESS`, `remove SERVER NODE`. It may be left out
+here, and is then that of `--server` or TRITONTUBE_ADMIN. So that no word can be taken for another:
+
+- a command with a fixed number of words takes the first as the server if there is one more of them,
+- a command with a word that may be left out knows the server by its form, host:port. Neither the id of a
+  request nor the key of a file can have that.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Annotated, Final
+
+import typer
+
+DEFAULT_SERVER: Final = "127.0.0.1:8081"
+_ADDRESS: Final = re.compile(r"(\[[0-9a-fA-F:]+\]|[^\s:/\[\]]+):\d{1,5}")
+_SERVER_HELP: Final = "SERVER: admin address of a web instance, host:port; without it, that of --server."
+
+Words = Callable[[list[str] | None], list[str]]
+
+
+def is_address(text: str) -> bool:
+    """Whether this is `host:port`."""
+    return _ADDRESS.fullmatch(text) is not None
+
+
+def _address(value: str | None) -> str | None:
+    if value is not None and not is_address(value):
+        raise typer.BadParameter(f"{value!r} is not an address; write host:port, for example localhost:8081.")
+    return value
+
+
+def _fixed(*names: str) -> Words:
+    """Reads one word per name, behind the server or an empty word in its place."""
+
+    def read(words: list[str] | None) -> list[str]:
+        words = words or []
+        if len(words) not in {len(names), len(names) + 1}:
+            raise typer.BadParameter(f"write [SERVER] {' '.join(names)}.")
+        found = words if len(words) > len(names) else ["", *words]
+        for name, word in zip(("SERVER", *names), found, strict=True):
+            if word and name in {"SERVER", "ADDRESS"}:
+                _address(word)
+        return found
+
+    return read
+
+
+def _optional(name: str, fits: Callable[[str], bool]) -> Words:
+    """Reads a word that may be left out, behind the server; what is left out is empty."""
+
+    def read(words: list[str] | None) -> list[str]:
+        rest = list(words or [])
+        server = rest.pop(0) if rest and is_address(rest[0]) else ""
+        word = rest.pop(0) if rest else ""
+        if rest or (word and not fits(word)):
+            raise typer.BadParameter(f"write [SERVER] [{name}]; SERVER is host:port.")
+        return [server, word]
+
+    return read
+
+
+def _argument(read: Words, metavar: str, text: str = "") -> typer.models.ArgumentInfo:
+    help_text = f"{text} {_SERVER_HELP}".lstrip()
+    found: typer.models.ArgumentInfo = typer.Argument(
+        metavar=metavar, help=help_text, callback=read, show_default=False
+    )
+    return found
+
+
+_NODE: Final = "NODE: its id, or its host:port."
+
+NoWords = Annotated[list[str] | None, _argument(_fixed(), "[SERVER]")]
+AddressWords = Annotated[
+    list[str],
+    _argument(_fixed("ADDRESS"), "[SERVER] ADDRESS", "ADDRESS: of the new storage node, host:port."),
+]
+NodeWords = Annotated[list[str], _argument(_fixed("NODE"), "[SERVER] NODE", _NODE)]
+ReplaceWords = Annotated[
+    list[str],
+    _argument(_fixed("NODE", "ADDRESS"), "[SERVER] NODE ADDRESS", f"{_NODE} ADDRESS: of the new one."),
+]
+WeightWords = Annotated[
+    list[str],
+    _argument(_fixed("NODE", "WEIGHT"), "[SERVER] NODE WEIGHT", f"{_NODE} WEIGHT: relative to the others."),
+]
+RequestWords = Annotated[
+    list[str] | None,
+    _argument(
+        _optional("REQUEST", lambda word: ":" not in word),
+        "[SERVER] [REQUEST]",
+        "REQUEST: its id; without it, the change in progress.",
+    ),
+]
+KeyWords = Annotated[
+    list[str] | None,
+    _argument(_optional("KEY", lambda word: "/" in word), "[SERVER] [KEY]", "KEY: of a file, VIDEO/FILE."),
+]
+
+Server = Annotated[
+    str | None,
+    typer.Argument(metavar="[SERVER]", help=_SERVER_HELP, callback=_address, show_default=False),
+]
+ServerOption = Annotated[
+    str,
+    typer.Option(
+        "--server", help="The admin address, as an option.", envvar="TRITONTUBE_ADMIN", callback=_address
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+AsJsonLines = Annotated[bool, typer.Option("--json", help="Print JSON, a document per line.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what it would move, and do nothing.")]
+Wait = Annotated[bool, typer.Option("--wait", help="Show its progress, and return when it is done.")]
+RequestId = Annotated[
+    str,
+    typer.Option(
+        help="A name of your own for the request: given again, nothing is done twice.",
+        show_default="a new one",
+    ),
+]
+AcceptFewerCopies = Annotated[
+    bool, typer.Option("--accept-fewer-copies", help="Also if fewer nodes are left than there are copies.")
+]
+AcceptDataLoss = Annotated[
+    bool, typer.Option("--accept-data-loss", help="Also if files may be lost for good.")
+]

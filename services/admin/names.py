@@ -1,0 +1,40 @@
+"""The words for what messages hold as numbers, for people and in JSON. Pure."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from services.shared.stubs.tritontube.cluster.v1 import cluster_pb2 as pb
+
+FINISHED: Final = frozenset({pb.REQUEST_STATE_DONE, pb.REQUEST_STATE_REFUSED, pb.REQUEST_STATE_ABORTED})
+"""States of a request in which nothing more happens to it."""
+
+
+def phase_name(phase: pb.Phase.ValueType) -> str:
+    """`STABLE`, `MIGRATING`."""
+    return pb.Phase.Name(phase).removeprefix("PHASE_")
+
+
+def node_state_name(state: pb.NodeState.ValueType) -> str:
+    """`joining`, `active` and so on."""
+    return pb.NodeState.Name(state).removeprefix("NODE_STATE_").lower()
+
+
+def kind_name(kind: pb.ChangeKind.ValueType) -> str:
+    """`add`, `drain` and so on."""
+    return pb.ChangeKind.Name(kind).removeprefix("CHANGE_KIND_").lower()
+
+
+def request_state_name(state: pb.RequestState.ValueType) -> str:
+    """`queued`, `running` and so on."""
+    return pb.RequestState.Name(state).removeprefix("REQUEST_STATE_").lower()
+
+
+def finding_name(kind: pb.FindingKind.ValueType) -> str:
+    """`under-replicated`, `missing` and so on."""
+    return pb.FindingKind.Name(kind).removeprefix("FINDING_KIND_").lower().replace("_", "-")
+
+
+def change_title(kind: pb.ChangeKind.ValueType, node_id: str) -> str:
+    """`drain node-1`, `rebalance`."""
+    return f"{kind_name(kind)} {node_id}".rstrip()

@@ -16,11 +16,11 @@ setup-test:  ## The same, and what the tests need.
 run: setup  ## Install what is missing, then start everything; options in ARGS, as ARGS='--port 9000'.
 	@exec $(BIN)/tritontube up $(ARGS)
 
-test: setup-test  ## Install what is missing, then run the tests (all but `make chaos`).
+test: setup-test  ## Install what is missing, then run the tests (all but the slow ones of `make chaos`).
 	@exec $(BIN)/pytest -m 'not chaos' $(ARGS)
 
-chaos: setup-test  ## Run the slow tests that kill processes under load.
-	@exec $(BIN)/pytest -m chaos $(ARGS)
+chaos: setup-test  ## Kill processes, fill and destroy disks, cut the power, all under load: 25 scenarios and more.
+	@exec $(BIN)/pytest tests/chaos $(ARGS)
 
 check: setup  ## Linters, types, import contracts, generated code.
 	@scripts/check

@@ -12,7 +12,6 @@ from services.shared.content import StoredFile
 from services.shared.errors import CorruptFileError
 from services.shared.ring.placement import partition_of
 from services.shared.ring.view import RingView
-from services.storage.disk import object_name
 from services.storage.objectfile import ObjectFile
 from tests.harness.storage import StorageNode
 
@@ -26,14 +25,15 @@ def objects(node: StorageNode) -> dict[str, Path]:
 
 def misplaced(view: RingView, nodes: Iterable[StorageNode], files: Iterable[str]) -> list[str]:
     """What differs from "each of the files is on exactly its owners": a sentence each, the first few."""
+    ids = {node.id: node for node in nodes}
     wrong: list[str] = []
-    names = {key: object_name(key) for key in files}
-    for node in nodes:
-        held = objects(node)
-        for key, name in names.items():
-            owned = node.id in view.owners(partition_of(key))
-            if owned != (name in held):
-                wrong.append(f"{key} is {'missing' if owned else 'left over'} on {node.data.name}")
+    for key in files:
+        owners = view.owners(partition_of(key))
+        for node_id, node in ids.items():
+            if (node_id in owners) != node.object_path(key).exists():
+                wrong.append(
+                    f"{key} is {'missing' if node_id in owners else 'left over'} on {node.data.name}"
+                )
     return wrong[:_SHOWN]
 
 
@@ -56,17 +56,18 @@ def _is_whole(path: Path) -> bool:
 
 
 def _damaged(nodes: Iterable[StorageNode], files: Mapping[str, StoredFile]) -> list[str]:
-    wrong: list[str] = []
-    for node in nodes:
-        held = objects(node)
-        for key, file in files.items():
-            path = held.get(object_name(key))
-            if path and _sha256(path, file.size_bytes) != file.sha256:
-                wrong.append(f"{key} is damaged on {node.data.name}")
-    return wrong
+    return [
+        f"{key} is damaged on {node.data.name}"
+        for node in nodes
+        for key, file in files.items()
+        if _sha256(node.object_path(key), file.size_bytes) not in {None, file.sha256}
+    ]
 
 
-def _sha256(path: Path, size_bytes: int) -> str:
-    """Of an object's content, which its trailer follows."""
-    with path.open("rb") as file:
-        return hashlib.sha256(file.read(size_bytes)).hexdigest()
+def _sha256(path: Path, size_bytes: int) -> str | None:
+    """Of an object's content, which its trailer follows; None: there is no such object."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.sha256(file.read(size_bytes)).hexdigest()
+    except FileNotFoundError:
+        return None

@@ -25,9 +25,12 @@ from services.storage import metrics
 from services.storage.datafolder import opened
 from services.storage.identity import Identity
 from services.storage.membership import Membership
+from services.storage.offers import Offers
 from services.storage.pace import Pace
+from services.storage.promises import Promises
 from services.storage.rescan import rescan
 from services.storage.servicer import StorageServicer
+from services.storage.summaries import Summaries
 from services.storage.threads import Threads
 from services.storage.tombstones import Tombstones
 from services.storage.upkeep import upkeep
@@ -68,6 +71,16 @@ async def serve(settings: StorageSettings, stop: asyncio.Event) -> None:
             tombstones = Tombstones(etcd=etcd, store=folder.store, threads=threads, node_id=live.id)
             pace = Pace(settings.handoff_bytes_per_s)
             care = upkeep(folder, settings, threads=threads, topology=topology, channels=channels, pace=pace)
+            promises = Promises()
+            summaries = Summaries(folder.store.index)
+            offers = Offers(
+                store=folder.store,
+                space=folder.space,
+                threads=threads,
+                epochs=membership,
+                promises=promises,
+                summaries=summaries,
+            )
             servicer = StorageServicer(
                 folder=folder,
                 live=live,
@@ -75,6 +88,8 @@ async def serve(settings: StorageSettings, stop: asyncio.Event) -> None:
                 threads=threads,
                 inspector=care.inspector,
                 mender=care.mender,
+                offers=offers,
+                promises=promises,
                 memory_bytes=settings.staging_bytes,
             )
             work = (

@@ -21,7 +21,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from services.shared.ring.placement import partition_of
+from services.shared.ring.placement import PARTITIONS, partition_of
 from services.storage.objectfile import ObjectInfo
 
 PAGE: Final = 1000
@@ -74,6 +74,7 @@ class Index:
             "SELECT COUNT(*), COALESCE(SUM(size_bytes), 0) FROM objects"
         ).fetchone()
         self.totals = Totals(files=files, size_bytes=size_bytes)
+        self._versions = [0] * PARTITIONS
         self._thread = threading.Thread(target=self._write, name="index-writer", daemon=True)
         self._thread.start()
 
@@ -97,6 +98,10 @@ class Index:
         """What is recorded of a key."""
         found = self._select("partition = ? AND key = ?", (partition_of(key), key), order="key")
         return found[0] if found else None
+
+    def version(self, partition: int) -> int:
+        """A number that has grown whenever a change of the partition's objects is acknowledged."""
+        return self._versions[partition]
 
     def of_partition(self, partition: int, *, after: str = "") -> list[ObjectInfo]:
         """A page of a partition's objects, by key, after a key."""
@@ -161,6 +166,7 @@ class Index:
             return
         self.totals = Totals(files=files, size_bytes=size_bytes)
         for change in batch:
+            self._versions[partition_of(change.key)] += 1
             change.done.set_result(None)
 
     def _apply(self, change: _Change) -> tuple[int, int]:

@@ -16,6 +16,7 @@ from services.shared.etcd import EtcdClient, KeyValue, Lease, mod_revision_is, p
 from services.shared.ring.state import NodeLive, NodeState, live_key
 from services.shared.ring.view import RingView
 from services.shared.topology import Topology
+from services.storage.duties import at_work
 from services.storage.fence import Fence, Obstacle
 from services.storage.identity import Identity
 from services.storage.patience import patiently
@@ -48,6 +49,23 @@ class Membership:
         self._live = live
         self._lease_ttl_s = lease_ttl_s
         self._adopting = asyncio.Lock()
+        self._place: RingView | None = None
+        self._moved = asyncio.Event()
+
+    @property
+    def removed(self) -> bool:
+        """Whether the node knows that it has been removed from the ring."""
+        entry = self._place.entry(self._live.id) if self._place else None
+        return entry is not None and entry.state is NodeState.REMOVED
+
+    async def ring_after(self, epoch: int) -> RingView:
+        """Wait, for ever if need be, for a newer ring that the node goes by and has a place in.
+
+        No write of an older epoch can follow, nor is one in flight.
+        """
+        while self._place is None or self._place.epoch <= epoch:
+            await self._moved.wait()
+        return self._place
 
     async def catch_up(self, epoch: int) -> None:
         """Know a ring at least as new as `epoch`.
@@ -125,25 +143,42 @@ class Membership:
         """Go by the newest ring known. One at a time, so that an older one never has the last word."""
         async with self._adopting:
             view = self._topology.view
+            no_place = await self._threads.run(self._why_no_place, view)
+            retired = self._why_retired(view)
+            for obstacle, reason in ((Obstacle.PLACE, no_place), (Obstacle.RETIRED, retired)):
+                if reason:
+                    self._fence.block(obstacle, reason)
             await self._threads.run(self._fence.adopt, view.epoch)
-            if reason := await self._threads.run(self._why_no_place, view):
-                self._fence.block(Obstacle.PLACE, reason)
-            else:
-                self._fence.clear(Obstacle.PLACE)
+            for obstacle, reason in ((Obstacle.PLACE, no_place), (Obstacle.RETIRED, retired)):
+                if not reason:
+                    self._fence.clear(obstacle)
+            self._settle_in(None if no_place else view)
+
+    def _settle_in(self, view: RingView | None) -> None:
+        """Take note of the ring that the node goes by, if it has a place in it."""
+        self._place = view
+        self._moved.set()
+        self._moved = asyncio.Event()
 
     def _why_no_place(self, view: RingView) -> str:
         """Why the ring has no place for this node; empty where it has one. Binds the disk to its cluster."""
         entry = view.entry(self._live.id)
         if entry is None or entry.disk_id != self._live.disk_id:
             return "The node has not been added to the ring."
-        if entry.state is NodeState.REMOVED:
-            return "The node has been removed from the ring."
         try:
             self._identity.join(view.state.cluster_id)
         except ConflictError as error:
             log.error("%s", error)  # noqa: TRY400 - a sentence for the operator
             return str(error)
         return ""
+
+    def _why_retired(self, view: RingView) -> str:
+        """Why the node adds nothing to what it holds any more; empty where it does."""
+        if view.entry(self._live.id) is None or at_work(view, self._live.id):
+            return ""
+        if view.state.nodes[self._live.id].state is NodeState.REMOVED:
+            return "The node has been removed from the ring."
+        return "The node has been given up: its files are copied anew from the other nodes."
 
 
 def _address(held: KeyValue | None) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from functools import partial
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from services.shared.errors import (
     CorruptFileError,
@@ -21,12 +22,17 @@ from services.shared.stubs.tritontube.storage.v1 import storage_pb2, storage_pb2
 from services.shared.video import check_video_id
 from services.storage import metrics
 from services.storage.datafolder import DataFolder
+from services.storage.epochs import EpochSource
 from services.storage.inspection import Inspector
 from services.storage.mend import Mender
 from services.storage.objectfile import BLOCK_BYTES, ObjectFile, ObjectInfo
+from services.storage.offers import MAX_OFFERED, Offers
+from services.storage.promises import Promises
 from services.storage.spool import Spool
 from services.storage.stage import Stage
+from services.storage.summaries import Summary
 from services.storage.threads import Threads
+from services.storage.wire import from_wire, to_wire
 
 MAX_KEYS: Final = 1000
 """Most keys in one question."""
@@ -37,17 +43,6 @@ _IDLE_TIMEOUT_S: Final = 120.0
 _SHA256_BYTES: Final = 32
 
 _Requests = AsyncIterator[storage_pb2.PutRequest]
-
-
-class EpochSource(Protocol):
-    """Where the node learns of newer rings."""
-
-    async def catch_up(self, epoch: int) -> None:
-        """Know a ring at least as new as `epoch`.
-
-        Raises:
-            UnavailableError: etcd can't be asked.
-        """
 
 
 class StorageServicer(storage_pb2_grpc.StorageServiceServicer):
@@ -62,6 +57,8 @@ class StorageServicer(storage_pb2_grpc.StorageServiceServicer):
         threads: Threads,
         inspector: Inspector,
         mender: Mender,
+        offers: Offers,
+        promises: Promises,
         memory_bytes: int,
     ) -> None:
         self._folder = folder
@@ -71,6 +68,8 @@ class StorageServicer(storage_pb2_grpc.StorageServiceServicer):
         self._threads = threads
         self._inspector = inspector
         self._mender = mender
+        self._offers = offers
+        self._promises = promises
         self._puts = asyncio.Semaphore(max(1, memory_bytes // _STREAM_BYTES))
         self._gets = asyncio.Semaphore(max(1, memory_bytes // _STREAM_BYTES))
 
@@ -89,6 +88,10 @@ class StorageServicer(storage_pb2_grpc.StorageServiceServicer):
     async def _receive(self, requests: _Requests) -> storage_pb2.PutResponse:
         header = await _header(requests)
         await self._check_put(header)
+        with self._promises.arriving(header.key):
+            return await self._take(header, requests)
+
+    async def _take(self, header: storage_pb2.PutHeader, requests: _Requests) -> storage_pb2.PutResponse:
         async with self._threads.holding(self._store.stage, header.size_bytes) as stage:
             commit = await self._fill(stage, requests)
             return await self._publish(stage, header.key, commit)
@@ -126,7 +129,7 @@ class StorageServicer(storage_pb2_grpc.StorageServiceServicer):
         published = await self._threads.run(self._store.publish, stage, key=key, epoch=commit.epoch)
         metrics.RECEIVED.inc(commit.size_bytes)
         return storage_pb2.PutResponse(
-            info=_message(published.info), created=published.created, epoch=self._store.fence.epoch
+            info=to_wire(published.info), created=published.created, epoch=self._store.fence.epoch
         )
 
     async def Delete(self, request: storage_pb2.DeleteRequest, _: Any) -> storage_pb2.DeleteResponse:  # noqa: N802
@@ -143,11 +146,12 @@ class StorageServicer(storage_pb2_grpc.StorageServiceServicer):
     ) -> AsyncGenerator[storage_pb2.GetResponse, None]:
         """Stream a range of a file."""
         key = check_key(request.key)
+        self._check_serving()
         async with self._gets, self._threads.holding(self._store.open, key) as file:
             end = _end_of(request, file.info)
             # A small file is known to be sound before a word is said about it.
             block = await self._block(file, request.offset_bytes, end)
-            yield storage_pb2.GetResponse(info=_message(file.info))
+            yield storage_pb2.GetResponse(info=to_wire(file.info))
             offset = request.offset_bytes
             while block:
                 for at in range(0, len(block), CHUNK_BYTES):
@@ -168,8 +172,9 @@ class StorageServicer(storage_pb2_grpc.StorageServiceServicer):
 
     async def Has(self, request: storage_pb2.HasRequest, _: Any) -> storage_pb2.HasResponse:  # noqa: N802
         """Tell which keys are held durably."""
+        self._check_serving()
         held = await self._threads.run(self._store.durable, _checked(request.keys))
-        return storage_pb2.HasResponse(files=map(_message, held), epoch=self._store.fence.epoch)
+        return storage_pb2.HasResponse(files=map(to_wire, held), epoch=self._store.fence.epoch)
 
     async def Verify(self, request: storage_pb2.VerifyRequest, _: Any) -> storage_pb2.VerifyResponse:  # noqa: N802
         """Read every byte of some copies, and vouch for the sound ones at the caller's epoch."""
@@ -177,7 +182,7 @@ class StorageServicer(storage_pb2_grpc.StorageServiceServicer):
         await self._epochs.catch_up(request.epoch)
         found = await self._inspector.verify(keys, epoch=request.epoch)
         return storage_pb2.VerifyResponse(
-            sound=map(_message, found.sound),
+            sound=map(to_wire, found.sound),
             damaged=found.damaged,
             epoch=request.epoch or self._store.fence.epoch,
         )
@@ -191,12 +196,18 @@ class StorageServicer(storage_pb2_grpc.StorageServiceServicer):
         self, request: storage_pb2.ListRequest, _: Any
     ) -> AsyncGenerator[storage_pb2.ListResponse, None]:
         """Stream what is held."""
+        self._check_serving()
         page_after = self._lister(request)
         self._store.check_complete()
         after = ""
         while page := await self._threads.run(page_after, after=after):
-            yield storage_pb2.ListResponse(files=map(_message, page))
+            yield storage_pb2.ListResponse(files=map(to_wire, page))
             after = page[-1].key
+
+    def _check_serving(self) -> None:
+        """A removed node may hold what nobody keeps up any more: its absence here proves nothing."""
+        if self._epochs.removed:
+            raise UnavailableError("The node has been removed from the ring: it serves no files.")
 
     def _lister(self, request: storage_pb2.ListRequest) -> Callable[..., Sequence[ObjectInfo]]:
         index = self._store.index
@@ -209,6 +220,30 @@ class StorageServicer(storage_pb2_grpc.StorageServiceServicer):
                 return index.everything
             case _:
                 raise InvalidRequestError(f"Ask for a video, a partition below {PARTITIONS}, or everything.")
+
+    # ---- comparing with other nodes ----
+
+    async def Offer(self, request: storage_pb2.OfferRequest, _: Any) -> storage_pb2.OfferResponse:  # noqa: N802
+        """Tell which of another node's files are held here, and which it should send."""
+        if len(request.files) > MAX_OFFERED:
+            raise InvalidRequestError(f"At most {MAX_OFFERED} files can be offered at once.")
+        offered = [_checked_offer(from_wire(file)) for file in request.files]
+        answers = await self._offers.answer(offered, node=request.node_id, epoch=request.epoch)
+        return storage_pb2.OfferResponse(answers=(answer.value for answer in answers), epoch=request.epoch)
+
+    async def Summarize(  # noqa: N802
+        self, request: storage_pb2.SummarizeRequest, _: Any
+    ) -> storage_pb2.SummarizeResponse:
+        """Tell what is held, partition by partition."""
+        if any(partition >= PARTITIONS for partition in request.partitions):
+            raise InvalidRequestError(f"Partitions are numbered below {PARTITIONS}.")
+        found = await self._offers.summaries(sorted(set(request.partitions)), epoch=request.epoch)
+        return storage_pb2.SummarizeResponse(
+            partitions=itertools.starmap(_summary, found.items()),
+            epoch=request.epoch or self._store.fence.epoch,
+        )
+
+    # ---- about the node ----
 
     async def Describe(  # noqa: N802
         self, _request: storage_pb2.DescribeRequest, _: Any
@@ -226,8 +261,14 @@ class StorageServicer(storage_pb2_grpc.StorageServiceServicer):
             stored_bytes=totals.size_bytes,
             free_bytes=space.free_bytes(),
             capacity_bytes=space.capacity_bytes(),
-            read_only_reason=self._folder.why_read_only,
+            read_only_reason=self._why_read_only(),
         )
+
+    def _why_read_only(self) -> str:
+        reason = self._folder.why_read_only
+        if self._epochs.removed and not self._store.index.totals.files:
+            return f"{reason} It holds nothing: it may be switched off."
+        return reason
 
 
 def _checked(keys: Sequence[str]) -> list[str]:
@@ -236,9 +277,19 @@ def _checked(keys: Sequence[str]) -> list[str]:
     return [check_key(key) for key in keys]
 
 
-def _message(info: ObjectInfo) -> storage_pb2.FileInfo:
-    return storage_pb2.FileInfo(
-        key=info.key, size_bytes=info.size_bytes, sha256=info.sha256, stored_at_ms=info.stored_at_ms
+def _checked_offer(info: ObjectInfo) -> ObjectInfo:
+    check_key(info.key)
+    if len(info.sha256) != _SHA256_BYTES or info.size_bytes > MAX_FILE_BYTES:
+        raise InvalidRequestError("A file is offered with its size and its SHA-256.")
+    return info
+
+
+def _summary(partition: int, summary: Summary) -> storage_pb2.PartitionSummary:
+    return storage_pb2.PartitionSummary(
+        partition=partition,
+        files=summary.files,
+        stored_bytes=summary.size_bytes,
+        digest=summary.digest,
     )
 
 

@@ -37,7 +37,7 @@ class Download:
             UnavailableError: the stream broke or stalled.
             CorruptFileError: the copy turned out to be damaged.
         """
-        async with _bounded(self.node, STALL_TIMEOUT_S):
+        async with bounded(self.node, STALL_TIMEOUT_S):
             message = await self._call.read()
         return message.chunk if isinstance(message, storage_pb2.GetResponse) else b""
 
@@ -77,7 +77,7 @@ class Nodes:
         stub = await self._channels.stub(node)
         call = stub.Get(storage_pb2.GetRequest(key=key, offset_bytes=offset, length_bytes=length))
         try:
-            async with _bounded(node, ANSWER_TIMEOUT_S):
+            async with bounded(node, ANSWER_TIMEOUT_S):
                 return Download(node, call, _opening(node, await call.read()))
         except NotFoundError:
             return None
@@ -114,7 +114,12 @@ def _opening(node: str, message: object) -> StoredFile:
 
 
 @asynccontextmanager
-async def _bounded(node: str, timeout_s: float) -> AsyncIterator[None]:
+async def bounded(node: str, timeout_s: float) -> AsyncIterator[None]:
+    """Call `node` inside, for so long at most; a failed call is raised as the error it stands for.
+
+    Raises:
+        UnavailableError: the time is over.
+    """
     try:
         with translated(node):
             async with asyncio.timeout(timeout_s):

@@ -51,8 +51,12 @@ class Fence:
         return self._closed_reason(but=set())
 
     @contextmanager
-    def commit(self, *, epoch: int, video_id: str = "", removal: bool = False) -> Iterator[None]:
+    def commit(
+        self, *, epoch: int, video_id: str = "", graves: Collection[str] = (), removal: bool = False
+    ) -> Iterator[None]:
         """Around a durable change that its caller makes under `epoch`; `video_id` where a file is added.
+
+        `graves` are the names of all tombstones under which that file would lie.
 
         A `removal` may also be made by a node that has retired.
 
@@ -63,7 +67,7 @@ class Fence:
         """
         with self._changed:
             self._changed.wait_for(lambda: not self._turns)
-            self.check(epoch=epoch, video_id=video_id, removal=removal)
+            self.check(epoch=epoch, video_id=video_id, graves=graves, removal=removal)
             self._commits += 1
         try:
             yield
@@ -72,7 +76,9 @@ class Fence:
                 self._commits -= 1
                 self._changed.notify_all()
 
-    def check(self, *, epoch: int, video_id: str = "", removal: bool = False) -> None:
+    def check(
+        self, *, epoch: int, video_id: str = "", graves: Collection[str] = (), removal: bool = False
+    ) -> None:
         """Judge a change without making it: spares the transfer of one that would be refused anyway.
 
         Raises: as `commit` does.
@@ -83,7 +89,7 @@ class Fence:
             raise StaleRingError(f"The ring is at epoch {self.epoch}, not {epoch}.", epoch=self.epoch)
         if epoch > self.epoch:
             raise UnavailableError(f"The node has not seen epoch {epoch} yet.")
-        if self.is_buried(video_id):
+        if any(map(self.is_buried, (video_id, *graves))):
             raise ConflictError("The video has been deleted.")
 
     def is_buried(self, video_id: str) -> bool:

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
+from services.shared.catalog.keys import graves
 from services.shared.errors import ConflictError, CorruptFileError, NotFoundError, UnavailableError
 from services.shared.ring.placement import parse_key
 from services.storage.disk import Disk, object_name
@@ -78,7 +79,7 @@ class Store:
         """
         self._guard.check_writable()
         info = stage.seal(key=key, stored_at_ms=time.time_ns() // 1_000_000)
-        with self._lock(object_name(key)), self.fence.commit(epoch=epoch, video_id=parse_key(key).video_id):
+        with self._lock(object_name(key)), self.fence.commit(epoch=epoch, graves=graves(*parse_key(key))):
             created = self._disk.publish(stage, key) or self._replaces_damaged(stage, key)
             info = info if created else self._same_content(info)
             with self._indexing():
@@ -154,18 +155,18 @@ class Store:
         with self._lock(object_name(key)), self.fence.commit(epoch=epoch, removal=True):
             return self._drop(key)
 
-    def purge_page(self, video_id: str) -> int:
-        """Remove some objects of a deleted (buried) video; return how many: 0 when none is left.
+    def purge_page(self, grave: str) -> int:
+        """Remove some (buried) objects under a tombstone; return how many: 0 when none is left.
 
         Raises:
             UnavailableError: the index is not complete yet, or the disk failed.
         """
         self.check_complete()
-        page = self.index.of_video(video_id)
-        for info in page:
+        found = self._page_under(grave)
+        for info in found:
             with self._lock(object_name(info.key)):
                 self._drop(info.key)
-        return len(page)
+        return len(found)
 
     def reconcile(self, partition: int) -> None:
         """Make the index of a partition agree with the disk.
@@ -194,6 +195,15 @@ class Store:
         while page := self.index.of_partition(partition, after=after):
             yield from (info.key for info in page)
             after = page[-1].key
+
+    def _page_under(self, grave: str) -> list[ObjectInfo]:
+        """The first objects that lie under a tombstone, a page at most."""
+        video_id, after = grave.partition(".")[0], ""
+        while page := self.index.of_video(video_id, after=after):
+            if found := [info for info in page if grave in graves(*parse_key(info.key))]:
+                return found
+            after = page[-1].key
+        return []
 
     def _adopt(self, name: str) -> None:
         """Index an object that was found on the disk under its name."""

@@ -1,5 +1,7 @@
 """Deleted videos: none of their files is taken any more, and all that are here go.
 
+So it is with the files of one generation, when a video is cancelled or started over.
+
 A tombstone stays in etcd until every node that was ever registered has said that it purged the video. So a
 node that was down hears of it when it returns, and nobody can bring a deleted file back.
 """
@@ -81,7 +83,7 @@ class Tombstones:
             files += removed
         await self._etcd.txn([exists(tombstone(video_id))], [put_op(purged(video_id, self._node_id), b"")])
         if files:
-            log.info("video %s is deleted: purged %d files", video_id, files)
+            log.info("%s is deleted: purged %d files", video_id, files)
 
 
 def _video(key: str) -> str:

@@ -7,9 +7,9 @@ import os
 
 import pytest
 
-from services.shared.catalog.keys import purged, tombstone
+from services.shared.catalog.keys import grave, purged, tombstone
 from services.shared.errors import ConflictError, NotFoundError
-from services.shared.video import new_video_id
+from services.shared.video import init_file, new_video_id, poster_file, segment_file, source_part_file
 from tests.harness.storage import StorageCluster
 from tests.harness.waiting import eventually
 
@@ -101,3 +101,27 @@ async def test_writers_and_a_deletion_at_the_same_time_leave_nothing_behind(stor
     for node in storage.nodes:
         assert await node.keys(video_id) == set()
         assert not list(node.data.glob("tmp/*"))
+
+
+async def test_one_generation_of_a_video_goes_and_the_rest_stays(storage, content):
+    video_id = new_video_id()
+    gone = [
+        segment_file("720p", 0, 7),
+        init_file("a0", 0),
+        poster_file(0),
+        source_part_file(0, stem="remuxed-g0"),
+    ]
+    kept = [source_part_file(0), segment_file("720p", 1, 7), segment_file("720p", 10, 7)]
+    for file in (*gone, *kept):
+        await content.put(f"{video_id}/{file}", b"content")
+    name = grave(video_id, 0)
+    await bury(storage, name)
+
+    async def all_purged() -> bool:
+        return await purged_by(storage, name) == everyone(storage)
+
+    await eventually(all_purged, what="every node has purged")
+    left = set().union(*[await node.keys(video_id) for node in storage.nodes])
+    assert left == {f"{video_id}/{file}" for file in kept}
+    with pytest.raises(ConflictError, match="deleted"):
+        await content.put(f"{video_id}/{segment_file('720p', 0, 8)}", b"late")

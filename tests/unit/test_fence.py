@@ -114,3 +114,11 @@ def test_commits_run_side_by_side(fence):
         thread.join(DEADLINE_S)
         assert not thread.is_alive()
     assert not both.broken
+
+
+def test_one_generation_of_a_video_can_be_buried_and_the_others_not(fence):
+    fence.bury(["v.g0"])
+    with pytest.raises(ConflictError, match="deleted"), fence.commit(epoch=5, graves=("v", "v.g0")):
+        pass
+    with fence.commit(epoch=5, graves=("v", "v.g1")), fence.commit(epoch=5, graves=("v",)):
+        pass

@@ -7,17 +7,20 @@
 ``plans/<id>/<generation>``           how it is cut and encoded; immutable
 ``tasks/<id>/<generation>/<task>``    one unit of work, and its result
 ``claims/<id>/<generation>/<task>``   who works on it now; under the worker's lease
+``starts/<id>/<generation>/<job>``     who has begun it, and not yet said how it ended
 ``uploads/<id>``                      an upload that has not been answered yet
 ``uploaders/<id>``                    the web process that receives it; under that process's lease
 ``workers/<instance>``                a live transcoder worker; under its lease
 ``sweep``                             when somebody last looked for lost work
 ``tombstones/<id>``                   deleted: storage nodes purge every file of it
-``purged/<id>/<node>``                that node has purged it
+``tombstones/<id>.g<generation>``     given up: they purge the files that were made under that generation
+``purged/<tombstone>/<node>``         that node has done so
 ====================================  =====================================================================
 """
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 VIDEOS: Final = "videos/"
@@ -27,6 +30,9 @@ UPLOADERS: Final = "uploaders/"
 TOMBSTONES: Final = "tombstones/"
 WORKERS: Final = "workers/"
 SWEEP: Final = "sweep"
+
+_GENERATION: Final = re.compile(r"-(g\d+)[-.]")
+"""In the names of the files that `services.shared.video` makes up."""
 
 
 def video(video_id: str) -> str:
@@ -69,6 +75,16 @@ def claim(video_id: str, generation: int, name: str) -> str:
     return f"{claims(video_id, generation)}{name}"
 
 
+def starts(video_id: str, generation: int) -> str:
+    """Prefix of the notes of who began a generation's jobs."""
+    return f"starts/{video_id}/{generation}/"
+
+
+def start(video_id: str, generation: int, job: str) -> str:
+    """Key of the note of who began a job: a task's name, or `plan`."""
+    return f"{starts(video_id, generation)}{job}"
+
+
 def upload(video_id: str) -> str:
     """Key of an unanswered upload."""
     return f"{UPLOADS}{video_id}"
@@ -79,16 +95,27 @@ def uploader(video_id: str) -> str:
     return f"{UPLOADERS}{video_id}"
 
 
-def tombstone(video_id: str) -> str:
-    """Key of a deletion mark."""
-    return f"{TOMBSTONES}{video_id}"
+def grave(video_id: str, generation: int) -> str:
+    """Name of the tombstone of one generation of a video; that of the whole video is its id."""
+    return f"{video_id}.g{generation}"
 
 
-def purged(video_id: str, node_id: str) -> str:
-    """Key by which a storage node says that it holds nothing of a deleted video any more."""
-    return f"purged/{video_id}/{node_id}"
+def graves(video_id: str, file_name: str) -> tuple[str, ...]:
+    """Names of all tombstones under which a file would lie."""
+    found = _GENERATION.search(file_name)
+    return (video_id, f"{video_id}.{found[1]}") if found else (video_id,)
+
+
+def tombstone(name: str) -> str:
+    """Key of a deletion mark: of a video, or of one `grave`."""
+    return f"{TOMBSTONES}{name}"
+
+
+def purged(name: str, node_id: str) -> str:
+    """Key by which a storage node says that it holds nothing any more of what a tombstone names."""
+    return f"purged/{name}/{node_id}"
 
 
 def everything_of(video_id: str) -> tuple[str, ...]:
-    """Prefixes that hold a video's plans, tasks and claims, of all generations."""
-    return f"plans/{video_id}/", f"tasks/{video_id}/", f"claims/{video_id}/"
+    """Prefixes that hold a video's plans, tasks, claims and starts, of all generations."""
+    return tuple(f"{kind}/{video_id}/" for kind in ("plans", "tasks", "claims", "starts"))

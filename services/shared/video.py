@@ -85,10 +85,11 @@ TRANSITIONS: Final[dict[Status, frozenset[Status]]] = {
     ),
     Status.PLAYABLE: frozenset({Status.UPLOADED, Status.READY, Status.FAILED, Status.DELETED}),
     Status.READY: frozenset({Status.DELETED}),
-    Status.FAILED: frozenset({Status.UPLOADED, Status.DELETED}),
+    Status.FAILED: frozenset({Status.UPLOADED, Status.PROCESSING, Status.DELETED}),
     Status.DELETED: frozenset(),
 }
-"""Allowed status changes. Back to `uploaded` means: start over under the next generation."""
+"""Allowed status changes. Back to `uploaded` means: start over under the next generation; from `failed` to
+`processing`: go on with what is left to do."""
 
 ACTIVE: Final = frozenset({Status.UPLOADED, Status.PROCESSING, Status.PLAYABLE})
 """Statuses in which work remains: the sweeper looks at these."""

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from services.shared import lifecycle, service
 from services.shared.broker import Broker, JobConsumer
-from services.shared.catalog import Catalog, WorkBook
+from services.shared.catalog import Catalog, Starts, WorkBook
 from services.shared.content import ContentStore
 from services.shared.dispatch import Dispatcher
 from services.shared.errors import OutOfSpaceError
@@ -31,6 +31,7 @@ from services.transcoder.progress import Progress
 from services.transcoder.runner import TaskRunner
 from services.transcoder.session import Session
 from services.transcoder.sweeper import Sweeper
+from services.transcoder.vigil import Vigil
 from services.transcoder.worker import Worker
 
 log = logging.getLogger("services.transcoder")
@@ -69,7 +70,8 @@ async def _work(
     progress = Progress(catalog=catalog, book=book, content=content, dispatcher=dispatcher)
     limits = _limits(settings)
     preparation = Preparation(content=content, feed=feed, settings=settings, encoder=encoder, limits=limits)
-    planner = Planner(catalog=catalog, book=book, dispatcher=dispatcher, preparation=preparation)
+    vigil = Vigil(etcd)
+    planner = Planner(catalog=catalog, book=book, dispatcher=dispatcher, preparation=preparation, vigil=vigil)
     sweeper = Sweeper(
         catalog=catalog,
         book=book,
@@ -88,10 +90,19 @@ async def _work(
             progress=progress,
             feed=feed,
             session=session,
+            vigil=vigil,
             encoder=encoder,
             limits=limits,
         )
-        worker = Worker(catalog=catalog, dispatcher=dispatcher, planner=planner, runner=runner)
+        worker = Worker(
+            instance=settings.instance,
+            catalog=catalog,
+            starts=Starts(etcd),
+            dispatcher=dispatcher,
+            planner=planner,
+            runner=runner,
+            max_attempts=settings.max_attempts,
+        )
         consumer = JobConsumer(
             broker,
             handle=worker.handle,

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 
-from services.shared.catalog import Catalog, WorkBook, now_ms
+from services.shared.catalog import Catalog, WorkBook, keys, now_ms
 from services.shared.dispatch import Dispatcher
 from services.shared.errors import FencedError, NotFoundError, PermanentJobError, UnsupportedMediaError
 from services.shared.messages import PlanJob
 from services.shared.video import ACTIVE, Plan, Status, Task, Video
 from services.transcoder.prepare import Preparation
+from services.transcoder.vigil import Vigil
 
 log = logging.getLogger(__name__)
 
@@ -24,11 +25,13 @@ class Planner:
         book: WorkBook,
         dispatcher: Dispatcher,
         preparation: Preparation,
+        vigil: Vigil,
     ) -> None:
         self._catalog = catalog
         self._book = book
         self._dispatcher = dispatcher
         self._preparation = preparation
+        self._vigil = vigil
 
     async def plan(self, job: PlanJob) -> None:
         """Plan a video and publish its tasks.
@@ -41,7 +44,8 @@ class Planner:
         video = await self._current(job)
         plan = await self._book.plan(video.id, video.generation)
         if plan is None:
-            await self._write_plan(video)
+            work = self._write_plan(video)
+            await self._vigil.over(work, key=keys.video(video.id), check=lambda: self._current(job))
         await self._begin(video)
 
     async def _current(self, job: PlanJob) -> Video:

@@ -22,7 +22,7 @@ from services.shared.errors import (
     UnfitPieceError,
 )
 from services.shared.messages import TaskJob
-from services.shared.video import Plan, TaskKind, TaskResult, Video, poster_file
+from services.shared.video import ACTIVE, Plan, Status, TaskKind, TaskResult, Video, poster_file
 from services.transcoder.audio import encode_audio
 from services.transcoder.command import Input
 from services.transcoder.encode import Encoded, PieceJob, encode_piece
@@ -33,6 +33,7 @@ from services.transcoder.progress import Progress
 from services.transcoder.pusher import SegmentPusher
 from services.transcoder.session import Session
 from services.transcoder.track import SegmentSink
+from services.transcoder.vigil import Vigil
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +55,7 @@ class TaskRunner:
         progress: Progress,
         feed: SourceFeed,
         session: Session,
+        vigil: Vigil,
         encoder: str,
         limits: Limits,
     ) -> None:
@@ -64,6 +66,7 @@ class TaskRunner:
         self._progress = progress
         self._feed = feed
         self._session = session
+        self._vigil = vigil
         self._encoder = encoder
         self._limits = limits
 
@@ -83,7 +86,8 @@ class TaskRunner:
         video, plan = await self._current(job)
         claim = await self._claim(job, take_over=take_over)
         try:
-            result = await self._do(video, plan, claim)
+            work = self._do(video, plan, claim)
+            result = await self._vigil.over(work, key=claim.key, check=lambda: self._check(job, claim))
             await self._book.finish(claim, result)
         except UnfitPieceError as error:
             await self._start_over(video, error)
@@ -93,13 +97,16 @@ class TaskRunner:
         log.info("video %s: %s done in %.1f s", video.id, job.task, result.elapsed_s)
         await self._progress.advance(video.id, video.generation)
 
+    async def leave_out(self, job: TaskJob) -> None:
+        """Have a video finished without a task that it can do without."""
+        await self._book.settle(
+            job.video_id, job.generation, job.task, TaskResult(worker=self._session.instance)
+        )
+
     async def _current(self, job: TaskJob) -> tuple[Video, Plan]:
-        try:
-            video = await self._catalog.get(job.video_id)
-        except NotFoundError as error:
-            raise FencedError("The video was deleted.") from error
+        video = await self._wanted(job)
         plan = await self._book.plan(job.video_id, job.generation)
-        if video.generation != job.generation or plan is None:
+        if plan is None:
             raise FencedError(f"Video {video.id} has moved on.")
         if plan.encoder != self._encoder:
             raise TransientJobError(
@@ -107,6 +114,21 @@ class TaskRunner:
                 detail=f"planned for: {plan.encoder}\nhere: {self._encoder}",
             )
         return video, plan
+
+    async def _wanted(self, job: TaskJob) -> Video:
+        try:
+            video = await self._catalog.get(job.video_id)
+        except NotFoundError as error:
+            raise FencedError("The video was deleted.") from error
+        # A video that is ready may still get its poster.
+        if video.generation != job.generation or video.status not in ACTIVE | {Status.READY}:
+            raise FencedError(f"Video {video.id} has moved on.")
+        return video
+
+    async def _check(self, job: TaskJob, claim: Claim) -> None:
+        """Go on only while nobody else has the task, and the video wants it."""
+        if not await self._book.check(claim):
+            await self._wanted(job)
 
     async def _claim(self, job: TaskJob, *, take_over: bool) -> Claim:
         try:
@@ -184,9 +206,18 @@ class TaskRunner:
     async def _start_over(self, video: Video, error: UnfitPieceError) -> None:
         if video.whole or video.generation >= _MAX_GENERATION:
             raise PermanentJobError(str(error), detail=error.detail) from error
+        again = await self._restarted(video)
         log.warning("video %s: %s Encoding it as a single piece.", video.id, error)
-        again = await self._catalog.restart(video.id, video.generation, whole=True)
         await self._dispatcher.plan(again)
+
+    async def _restarted(self, video: Video) -> Video:
+        try:
+            again = await self._catalog.restart(video.id, video.generation, whole=True)
+        except NotFoundError as error:
+            raise FencedError("The video was deleted.") from error
+        if again.status is not Status.UPLOADED:
+            raise FencedError(f"Video {video.id} has moved on.")
+        return again
 
 
 class _Reporting(SegmentSink):

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Mapping
+from typing import Final
+
+from pydantic import ValidationError
 
 from services.shared.broker import Envelope
-from services.shared.catalog import Catalog
+from services.shared.catalog import PLAN, Catalog, Starts
 from services.shared.dispatch import Dispatcher
 from services.shared.errors import FencedError, NotFoundError, PermanentJobError
 from services.shared.messages import MessageType, PlanJob, TaskJob, VideoEvent
@@ -24,14 +28,32 @@ _SECONDS = Histogram(
     buckets=(0.1, 0.5, 1, 2, 5, 10, 20, 40, 80, 160, 600),
 )
 
+_KINDS: Final[Mapping[str, type[PlanJob | TaskJob]]] = {
+    MessageType.PLAN: PlanJob,
+    MessageType.PIECE: TaskJob,
+    MessageType.AUDIO: TaskJob,
+    MessageType.PICTURES: TaskJob,
+}
+
 
 class Worker:
     """Handlers for the broker's consumer."""
 
     def __init__(
-        self, *, catalog: Catalog, dispatcher: Dispatcher, planner: Planner, runner: TaskRunner
+        self,
+        *,
+        instance: str,
+        catalog: Catalog,
+        starts: Starts,
+        dispatcher: Dispatcher,
+        planner: Planner,
+        runner: TaskRunner,
+        max_attempts: int,
     ) -> None:
+        self._instance = instance
         self._catalog = catalog
+        self._starts = starts
+        self._max_attempts = max_attempts
         self._dispatcher = dispatcher
         self._planner = planner
         self._runner = runner
@@ -48,7 +70,7 @@ class Worker:
                 await work
         except asyncio.CancelledError:
             if video_id in self._stopped:
-                raise FencedError("The video was deleted.") from None
+                raise FencedError("The video was deleted or cancelled.") from None
             work.cancel()
             await asyncio.wait([work])
             raise
@@ -72,29 +94,44 @@ class Worker:
 
     async def give_up(self, envelope: Envelope, reason: str) -> None:
         """Tell people that a job has failed for good: its video cannot be finished."""
-        if envelope.type == MessageType.PICTURES:
-            log.warning("video %s goes without a poster: %s", envelope.correlation_id, reason)
-            return
-        generation = _generation(envelope)
         try:
-            video = await self._catalog.fail(envelope.correlation_id, generation, reason)
+            job = _job(envelope)
+        except PermanentJobError as error:
+            log.warning("a message that nobody can act on: %s", error)
+            return
+        if isinstance(job, TaskJob) and envelope.type == MessageType.PICTURES:
+            log.warning("video %s goes without a poster: %s", job.video_id, reason)
+            await self._runner.leave_out(job)
+            return
+        try:
+            video = await self._catalog.fail(job.video_id, job.generation, reason)
         except NotFoundError:
             return
         log.warning("video %s failed: %s", video.id, reason)
         await self._dispatcher.news(video)
 
     async def _do(self, envelope: Envelope) -> None:
-        if envelope.type == MessageType.PLAN:
-            await self._planner.plan(PlanJob.model_validate_json(envelope.body))
-        elif envelope.type in {MessageType.PIECE, MessageType.AUDIO, MessageType.PICTURES}:
-            job = TaskJob.model_validate_json(envelope.body)
-            take_over = envelope.redelivered or envelope.attempt > 1
-            await self._runner.run(job, take_over=take_over)
-        else:
-            raise PermanentJobError(f"No worker knows how to do {envelope.type!r}.")
+        job = _job(envelope)
+        name = job.task if isinstance(job, TaskJob) else PLAN
+        async with self._starts.noted(
+            job.video_id, job.generation, name, worker=self._instance, limit=self._max_attempts
+        ):
+            if isinstance(job, PlanJob):
+                await self._planner.plan(job)
+            else:
+                await self._runner.run(job, take_over=envelope.redelivered or envelope.attempt > 1)
 
 
-def _generation(envelope: Envelope) -> int:
-    if envelope.type == MessageType.PLAN:
-        return PlanJob.model_validate_json(envelope.body).generation
-    return TaskJob.model_validate_json(envelope.body).generation
+def _job(envelope: Envelope) -> PlanJob | TaskJob:
+    """What a message asks for.
+
+    Raises:
+        PermanentJobError: nobody can tell.
+    """
+    kind = _KINDS.get(envelope.type)
+    if kind is None:
+        raise PermanentJobError(f"No worker knows how to do {envelope.type!r}.")
+    try:
+        return kind.model_validate_json(envelope.body)
+    except ValidationError as error:
+        raise PermanentJobError("The message cannot be read.", detail=str(error)) from error

@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from services.shared.catalog import Catalog, WorkBook, keys, now_ms
-from services.shared.errors import ConflictError, FencedError, NotFoundError
+from services.shared.catalog import Catalog, Starts, WorkBook, keys, now_ms
+from services.shared.errors import ConflictError, FencedError, NotFoundError, PermanentJobError
 from services.shared.etcd import EtcdClient
 from services.shared.video import (
     Availability,
@@ -177,6 +177,80 @@ async def test_a_deleted_video_leaves_nothing_but_its_tombstone(catalog, book, e
     assert await book.tasks(video.id, 0) == []
     with pytest.raises(NotFoundError):
         await catalog.delete(video.id)
+
+
+async def test_a_cancelled_video_keeps_its_original_alone_and_can_be_started_over(catalog, book, etcd_client):
+    video = await uploaded(catalog, etcd_client)
+    await book.write_plan(video.id, plan(), tasks(3))
+    cancelled = await catalog.cancel(video.id)
+    assert (cancelled.status, cancelled.reason) == (Status.FAILED, "Processing was cancelled.")
+    assert cancelled.retryable
+    assert video.id not in await catalog.active_ids()
+    assert await book.plan(video.id, 0) is None
+    assert await book.tasks(video.id, 0) == []
+    assert await etcd_client.get(keys.tombstone(keys.grave(video.id, 0)))
+    assert await etcd_client.get(keys.tombstone(video.id)) is None
+    with pytest.raises(ConflictError, match="this video is failed"):
+        await catalog.cancel(video.id)
+    assert (await catalog.retry(video.id)).generation == 1
+
+
+async def test_a_plan_for_what_was_given_up_is_not_written(catalog, book, etcd_client):
+    cancelled, deleted = [await uploaded(catalog, etcd_client) for _ in range(2)]
+    await catalog.cancel(cancelled.id)
+    await catalog.delete(deleted.id)
+    for video in (cancelled, deleted):
+        assert not await book.write_plan(video.id, plan(), tasks(3))
+        assert await book.tasks(video.id, 0) == []
+
+
+async def test_a_failed_video_goes_on_where_it_stopped(catalog, book, etcd_client):
+    video = await uploaded(catalog, etcd_client)
+    await book.write_plan(video.id, plan(), tasks(2))
+    async with etcd_client.lease(10) as lease:
+        await book.claim(video.id, 0, "piece-00001", worker="w", lease_id=lease.id, take_over=False)
+        await catalog.fail(video.id, 0, "The disk burnt.")
+        assert await book.claimed(video.id, 0) == {}
+    resumed = await catalog.resume(video.id, 0)
+    assert (resumed.status, resumed.generation, resumed.reason) == (Status.PROCESSING, 0, None)
+    assert len(await book.tasks(video.id, 0)) == 2
+    assert video.id in await catalog.active_ids()
+    with pytest.raises(ConflictError, match="cannot go on"):
+        await catalog.resume(video.id, 0)
+
+
+async def test_starting_over_buries_what_the_last_generation_made(catalog, book, etcd_client):
+    video = await uploaded(catalog, etcd_client)
+    await book.write_plan(video.id, plan(), tasks(3))
+    await catalog.restart(video.id, 0, whole=True)
+    assert await etcd_client.get(keys.tombstone(keys.grave(video.id, 0)))
+    assert await book.tasks(video.id, 0) == []
+    assert not await book.write_plan(video.id, plan(), tasks(3))
+    assert await book.write_plan(video.id, plan(generation=1), tasks(3))
+
+
+async def test_a_job_that_never_comes_to_an_end_is_given_up(etcd_client):
+    starts, video_id = Starts(etcd_client), new_video_id()
+    left_behind = b'{"workers": {"t1": "w1", "t2": "w2"}}'
+    await etcd_client.put(keys.start(video_id, 0, "piece"), left_behind)
+    assert await starts.of(video_id, 0) == {"piece": ["w1", "w2"]}
+    with pytest.raises(PermanentJobError, match="died 2 times") as given_up:
+        async with starts.noted(video_id, 0, "piece", worker="w3", limit=2):
+            pytest.fail("it began once more")
+    assert given_up.value.detail == "piece was begun, and not ended, by: w1, w2"
+    await starts.forget(video_id, 0)
+    async with starts.noted(video_id, 0, "piece", worker="w3", limit=2):
+        assert await starts.of(video_id, 0) == {"piece": ["w3"]}
+    assert await starts.of(video_id, 0) == {}
+
+
+@pytest.mark.parametrize("error", [ValueError("broken"), asyncio.CancelledError()], ids=["failed", "stopped"])
+async def test_a_job_that_ends_badly_has_ended(etcd_client, error):
+    starts, video_id = Starts(etcd_client), new_video_id()
+    with pytest.raises(type(error)):
+        async with starts.noted(video_id, 0, "piece", worker="w", limit=1):
+            raise error
+    assert await starts.of(video_id, 0) == {}
 
 
 async def test_the_first_plan_counts(book):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 from services.shared.catalog import keys
@@ -23,8 +23,13 @@ from services.shared.video import ACTIVE, Availability, Status, Video, check_vid
 
 _SWAP_ATTEMPTS: Final = 20
 
+CANCELLED: Final = "Processing was cancelled."
+
 Decision = Callable[[Video], Video]
 """Pure: the record as it shall be. Called again when somebody else was faster, so it must be repeatable."""
+
+Consequences = Callable[[Video], Sequence[EtcdOp]]
+"""What else happens in the transaction that replaces this record."""
 
 Measure = Callable[[Video], Awaitable[tuple[Video, Availability]]]
 """Reads what is done by now, and gives the record and the availability that follow from it."""
@@ -78,8 +83,10 @@ class Catalog:
         kv = await self._etcd.get(keys.availability(video_id))
         return Availability.model_validate_json(kv.value) if kv else None
 
-    async def change(self, video_id: str, decide: Decision, *, with_ops: tuple[EtcdOp, ...] = ()) -> Video:
-        """Replace a record by what `decide` makes of it, together with `with_ops`, in one transaction.
+    async def change(
+        self, video_id: str, decide: Decision, *, also: Consequences = lambda _before: ()
+    ) -> Video:
+        """Replace a record by what `decide` makes of it, with what `also` names, in one transaction.
 
         Nothing is written where `decide` leaves the record as it is.
 
@@ -94,7 +101,7 @@ class Catalog:
             after = decide(before)
             if after == before:
                 return before
-            if await self._swap(kv, after, with_ops):
+            if await self._swap(kv, after, also(before)):
                 return after
         raise UnavailableError(f"The record of video {video_id} is changed by too many at once.")
 
@@ -133,14 +140,19 @@ class Catalog:
         return await self._swap(kv, video.model_copy(update={"updated_at_ms": now_ms()}), ())
 
     async def fail(self, video_id: str, generation: int, reason: str) -> Video:
-        """Mark a video failed, if it is still at `generation` and not finished; else leave it as it is."""
+        """Mark a video failed, if it is still at `generation` and not finished; else leave it as it is.
+
+        What is being done for it stops; what has been done is kept, for `resume`.
+        """
 
         def decide(video: Video) -> Video:
             if video.generation != generation or video.status not in ACTIVE:
                 return video
             return video.moved_to(Status.FAILED, now_ms=now_ms(), reason=reason)
 
-        return await self.change(video_id, decide)
+        return await self.change(
+            video_id, decide, also=lambda video: (delete_prefix_op(keys.claims(video_id, video.generation)),)
+        )
 
     async def refuse(self, video_id: str, generation: int, reason: str) -> Video:
         """Mark a video failed because of its source, and have the source purged: no retry can mend it."""
@@ -150,7 +162,39 @@ class Catalog:
                 return video
             return video.moved_to(Status.FAILED, now_ms=now_ms(), reason=reason, refused=True)
 
-        return await self.change(video_id, decide, with_ops=(self._tombstone(video_id),))
+        return await self.change(video_id, decide, also=lambda _: (_tombstone(video_id),))
+
+    async def cancel(self, video_id: str) -> Video:
+        """Stop processing a video: it keeps its original, and nothing that was made of it.
+
+        Raises:
+            NotFoundError: the video is unknown.
+            ConflictError: it is not being processed.
+        """
+
+        def decide(video: Video) -> Video:
+            if video.status not in ACTIVE:
+                raise ConflictError(f"Only processing can be cancelled; this video is {video.status}.")
+            return video.moved_to(
+                Status.FAILED, now_ms=now_ms(), reason=CANCELLED, progress=0.0, poster=False
+            )
+
+        return await self.change(video_id, decide, also=_given_up)
+
+    async def resume(self, video_id: str, generation: int) -> Video:
+        """Go on with a failed video whose plan is still there, where it stopped.
+
+        Raises:
+            NotFoundError: the video is unknown.
+            ConflictError: it has not failed, or not at that generation.
+        """
+
+        def decide(video: Video) -> Video:
+            if not video.retryable or video.generation != generation:
+                raise ConflictError(f"This video is {video.status} and cannot go on.")
+            return video.moved_to(Status.PROCESSING, now_ms=now_ms(), reason=None)
+
+        return await self.change(video_id, decide)
 
     async def retry(self, video_id: str) -> Video:
         """Start a failed video over, under the next generation.
@@ -166,7 +210,7 @@ class Catalog:
                 raise ConflictError("This file is no video that can be played, and is gone: upload another.")
             return restarted(video)
 
-        return await self.change(video_id, decide, with_ops=(delete_op(keys.availability(video_id)),))
+        return await self.change(video_id, decide, also=_given_up)
 
     async def restart(self, video_id: str, generation: int, *, whole: bool) -> Video:
         """Start an active video over under the next generation, unless somebody already did."""
@@ -176,7 +220,7 @@ class Catalog:
                 return video
             return restarted(video, whole=whole)
 
-        return await self.change(video_id, decide, with_ops=(delete_op(keys.availability(video_id)),))
+        return await self.change(video_id, decide, also=_given_up)
 
     async def delete(self, video_id: str) -> Video:
         """Remove a video: its records go, and a tombstone tells the storage nodes to purge its files.
@@ -186,7 +230,7 @@ class Catalog:
         """
         for _ in range(_SWAP_ATTEMPTS):
             kv = await self._record(video_id)
-            result = await self._etcd.txn([unchanged(kv)], self._burial(video_id))
+            result = await self._etcd.txn([unchanged(kv)], _burial(video_id))
             if result.succeeded:
                 video = Video.model_validate_json(kv.value)
                 return video.model_copy(update={"status": Status.DELETED, "updated_at_ms": now_ms()})
@@ -232,7 +276,7 @@ class Catalog:
             [
                 delete_op(keys.upload(video_id)),
                 delete_op(keys.uploader(video_id)),
-                self._tombstone(video_id),
+                _tombstone(video_id),
             ],
         )
         return result.succeeded
@@ -248,7 +292,7 @@ class Catalog:
             raise NotFoundError("There is no such video.")
         return kv
 
-    async def _swap(self, kv: KeyValue, after: Video, with_ops: tuple[EtcdOp, ...]) -> bool:
+    async def _swap(self, kv: KeyValue, after: Video, with_ops: Sequence[EtcdOp]) -> bool:
         mark = keys.active(after.id)
         active = put_op(mark, b"") if after.status in ACTIVE else delete_op(mark)
         try:
@@ -259,17 +303,29 @@ class Catalog:
             return False  # the next round reads what became of it and decides again
         return result.succeeded
 
-    @staticmethod
-    def _tombstone(video_id: str) -> EtcdOp:
-        return put_op(keys.tombstone(video_id), str(now_ms()).encode())
 
-    def _burial(self, video_id: str) -> list[EtcdOp]:
-        single = (keys.video(video_id), keys.active(video_id), keys.availability(video_id))
-        return [
-            *(delete_op(key) for key in single),
-            *(delete_prefix_op(prefix) for prefix in keys.everything_of(video_id)),
-            self._tombstone(video_id),
-        ]
+def _tombstone(name: str) -> EtcdOp:
+    return put_op(keys.tombstone(name), str(now_ms()).encode())
+
+
+def _burial(video_id: str) -> list[EtcdOp]:
+    single = (keys.video(video_id), keys.active(video_id), keys.availability(video_id))
+    return [
+        *(delete_op(key) for key in single),
+        *(delete_prefix_op(prefix) for prefix in keys.everything_of(video_id)),
+        _tombstone(video_id),
+    ]
+
+
+def _given_up(video: Video) -> list[EtcdOp]:
+    """Remove what a video's present generation has, and have its files purged; the original stays."""
+    name = (video.id, video.generation)
+    return [
+        delete_op(keys.availability(video.id)),
+        delete_op(keys.plan(*name)),
+        *(delete_prefix_op(prefix(*name)) for prefix in (keys.tasks, keys.claims, keys.starts)),
+        _tombstone(keys.grave(*name)),
+    ]
 
 
 def restarted(video: Video, *, whole: bool = False) -> Video:

@@ -60,7 +60,7 @@ class WorkBook:
         return Plan.model_validate_json(kv.value) if kv else None
 
     async def write_plan(self, video_id: str, plan: Plan, tasks: list[Task]) -> bool:
-        """Store a plan and its tasks, unless another planner was faster.
+        """Store a plan and its tasks, unless another planner was faster or the video was given up.
 
         The tasks are written before the plan that makes them count, so a planner that dies half-way leaves
         nothing that anybody acts on; planning is deterministic, so the next planner writes the same keys.
@@ -68,14 +68,16 @@ class WorkBook:
         Returns:
             Whether this plan is the one that counts.
         """
+        key = keys.plan(video_id, plan.generation)
+        names = (video_id, keys.grave(video_id, plan.generation))
+        wanted = [absent(key), *(absent(keys.tombstone(name)) for name in names)]
         for start in range(0, len(tasks), _TASKS_PER_TXN):
             batch = tasks[start : start + _TASKS_PER_TXN]
             await self._etcd.txn(
-                [absent(keys.plan(video_id, plan.generation))],
+                wanted,
                 [put_op(keys.task(video_id, plan.generation, task.name), task.encode()) for task in batch],
             )
-        key = keys.plan(video_id, plan.generation)
-        result = await self._etcd.txn([absent(key)], [put_op(key, plan.encode())])
+        result = await self._etcd.txn(wanted, [put_op(key, plan.encode())])
         return result.succeeded
 
     async def tasks(self, video_id: str, generation: int) -> list[Task]:
@@ -140,6 +142,26 @@ class WorkBook:
         )
         if not mine.succeeded and not await self._finish_unclaimed(claim, done):
             raise FencedError(f"Task {claim.task.name} is in other hands.")
+
+    async def check(self, claim: Claim) -> bool:
+        """Whether a claim stands; False: nobody has the task (our lease ran out, or the video was given up).
+
+        Raises:
+            FencedError: somebody else has it.
+        """
+        kv = await self._etcd.get(claim.key)
+        if kv is not None and kv.value != claim.value:
+            raise FencedError(f"Task {claim.task.name} is in other hands.")
+        return kv is not None
+
+    async def settle(self, video_id: str, generation: int, name: str, result: TaskResult) -> None:
+        """Record a result for a task that nobody will do any more; no effect if there is one, or no task."""
+        kv = await self._etcd.get(keys.task(video_id, generation, name))
+        task = Task.model_validate_json(kv.value) if kv else None
+        if kv is None or task is None or task.done:
+            return
+        done = task.model_copy(update={"result": result})
+        await self._etcd.txn([unchanged(kv)], [put_op(kv.key, done.encode())])
 
     async def release(self, claim: Claim) -> None:
         """Give a claim back without a result. No effect if it is no longer ours."""

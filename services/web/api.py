@@ -39,6 +39,7 @@ class VideoApi:
         self.router.add_api_route("/{video_id}", self.rename, methods=["PATCH"])
         self.router.add_api_route("/{video_id}", self.delete, methods=["DELETE"], status_code=204)
         self.router.add_api_route("/{video_id}/retry", self.retry, methods=["POST"])
+        self.router.add_api_route("/{video_id}/cancel", self.cancel, methods=["POST"])
 
     async def page(self, limit: Limit = _DEFAULT_LIMIT, before: Before = None, q: Text = "") -> VideoPageView:
         """Videos, newest first."""
@@ -64,4 +65,10 @@ class VideoApi:
         """Process a failed video again from its original."""
         video = await self._catalog.retry(video_id)
         await self._herald.submit(video)
+        return VideoView.of(video)
+
+    async def cancel(self, video_id: str) -> VideoView:
+        """Stop processing a video. It keeps its original, and can be processed again."""
+        video = await self._catalog.cancel(video_id)
+        await self._herald.cancelled(video)
         return VideoView.of(video)

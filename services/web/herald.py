@@ -44,6 +44,10 @@ class Herald:
         """Tell that a video is gone, so that work on it stops."""
         await self._send(video, self._dispatcher.news(video, what="deleted"), gone=True)
 
+    async def cancelled(self, video: Video) -> None:
+        """Tell that a video is not to be processed any more, so that work on it stops."""
+        await self._send(video, self._dispatcher.news(video, what="cancelled"))
+
     async def _send(self, video: Video, sending: Coroutine[Any, Any, None], *, gone: bool = False) -> None:
         self._hint(video.id, gone)
         if len(self._pending) >= _MAX_PENDING:

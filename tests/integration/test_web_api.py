@@ -148,6 +148,23 @@ async def test_only_a_failed_video_can_be_tried_again(http, video):
     assert "uploaded" in answer.json()["detail"]
 
 
+async def test_processing_can_be_cancelled_once_and_taken_up_again(
+    start_web: StartWeb, catalog: Catalog, vhost: VirtualHost
+):
+    web = await start_web()
+    video = await web.upload(like_a_video(5000))
+    async with web.client() as http:
+        cancelled = (await http.post(f"/api/videos/{video['id']}/cancel")).json()
+        assert (cancelled["status"], cancelled["reason"]) == ("failed", "Processing was cancelled.")
+        assert cancelled["retryable"]
+        again = await http.post(f"/api/videos/{video['id']}/cancel")
+        assert again.status_code == 409
+        assert "failed" in again.json()["detail"]
+        assert (await http.post(f"/api/videos/{video['id']}/retry")).json()["status"] == "uploaded"
+    assert (await catalog.get(video["id"])).generation == 1
+    assert len(await vhost.messages(FIRST_QUEUE)) == 2
+
+
 @pytest.mark.parametrize(
     ("method", "path"),
     [
@@ -155,6 +172,7 @@ async def test_only_a_failed_video_can_be_tried_again(http, video):
         ("PATCH", f"/api/videos/{UNKNOWN}"),
         ("DELETE", f"/api/videos/{UNKNOWN}"),
         ("POST", f"/api/videos/{UNKNOWN}/retry"),
+        ("POST", f"/api/videos/{UNKNOWN}/cancel"),
         ("GET", f"/api/videos/{UNKNOWN}/events"),
         ("GET", "/api/videos/no-id-at-all"),
         ("GET", "/api/nothing"),
@@ -201,7 +219,9 @@ async def test_bodies_are_bounded_whether_announced_or_not(http, video):
     assert streamed.status_code in {400, 413}
 
 
-@pytest.mark.parametrize(("method", "suffix"), [("DELETE", ""), ("PATCH", ""), ("POST", "/retry")])
+@pytest.mark.parametrize(
+    ("method", "suffix"), [("DELETE", ""), ("PATCH", ""), ("POST", "/retry"), ("POST", "/cancel")]
+)
 async def test_a_page_of_another_site_cannot_change_anything(http, video, method, suffix):
     answer = await http.request(
         method, video["links"]["self"] + suffix, headers={"Sec-Fetch-Site": "cross-site"}

@@ -71,9 +71,10 @@ async function askAndDelete(card, title) {
   }
 }
 
-async function retry(card) {
+/** Retry or cancel. */
+async function order(card, action) {
   try {
-    await call("POST", `/api/videos/${card.dataset.id}/retry`);
+    await call("POST", `/api/videos/${card.dataset.id}/${action}`);
     await draw(card.dataset.id);
   } catch (problem) {
     toast(problem.message, { failed: true });
@@ -86,7 +87,7 @@ export function start() {
     if (!button) return;
     const card = button.closest(".card");
     if (button.dataset.action === "delete") askAndDelete(card, button.dataset.title);
-    else retry(card);
+    else order(card, button.dataset.action);
   });
   follow("/api/events", {
     video: update,

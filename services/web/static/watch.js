@@ -93,6 +93,10 @@ async function retry() {
   await attempt(async () => show(await call("POST", `/api/videos/${id}/retry`)));
 }
 
+async function cancel() {
+  await attempt(async () => show(await call("POST", `/api/videos/${id}/cancel`)));
+}
+
 async function copy(button) {
   const { copy: path, copyFrom } = button.dataset;
   const text = copyFrom ? absolute(byId(copyFrom).textContent) : new URL(path, location.href).href;
@@ -124,6 +128,7 @@ byId("rename-form").addEventListener("reset", () => showRename(false));
 byId("rename-form").addEventListener("keydown", (event) => event.key === "Escape" && showRename(false));
 byId("delete").addEventListener("click", askAndDelete);
 byId("retry").addEventListener("click", retry);
+byId("cancel").addEventListener("click", cancel);
 for (const button of document.querySelectorAll("[data-copy], [data-copy-from]")) {
   button.addEventListener("click", () => copy(button));
 }

@@ -13,7 +13,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Final
 
-from bench import balance, ladder, machine, objects, report, serve, upload, workers
+from bench import balance, ladder, machine, moves, objects, report, serve, upload, workers
 from bench.measure import Row
 from services.shared.errors import TritonTubeError
 
@@ -48,6 +48,7 @@ BENCHMARKS: Final = {
     "balance": Benchmark(
         title="The ring table against consistent hashing", run=balance.run, rounds=3, quick_rounds=1
     ),
+    "moves": Benchmark(title="Nodes come and go under load", run=moves.run, rounds=1, quick_rounds=1),
 }
 
 

@@ -34,7 +34,7 @@ def _address(value: str | None) -> str | None:
     return value
 
 
-def _fixed(*names: str) -> Words:
+def fixed_words(*names: str) -> Words:
     """Reads one word per name, behind the server or an empty word in its place."""
 
     def read(words: list[str] | None) -> list[str]:
@@ -50,7 +50,7 @@ def _fixed(*names: str) -> Words:
     return read
 
 
-def _optional(name: str, fits: Callable[[str], bool]) -> Words:
+def optional_word(name: str, fits: Callable[[str], bool]) -> Words:
     """Reads a word that may be left out, behind the server; what is left out is empty."""
 
     def read(words: list[str] | None) -> list[str]:
@@ -74,31 +74,35 @@ def _argument(read: Words, metavar: str, text: str = "") -> typer.models.Argumen
 
 _NODE: Final = "NODE: its id, or its host:port."
 
-NoWords = Annotated[list[str] | None, _argument(_fixed(), "[SERVER]")]
+NoWords = Annotated[list[str] | None, _argument(fixed_words(), "[SERVER]")]
 AddressWords = Annotated[
     list[str],
-    _argument(_fixed("ADDRESS"), "[SERVER] ADDRESS", "ADDRESS: of the new storage node, host:port."),
+    _argument(fixed_words("ADDRESS"), "[SERVER] ADDRESS", "ADDRESS: of the new storage node, host:port."),
 ]
-NodeWords = Annotated[list[str], _argument(_fixed("NODE"), "[SERVER] NODE", _NODE)]
+NodeWords = Annotated[list[str], _argument(fixed_words("NODE"), "[SERVER] NODE", _NODE)]
 ReplaceWords = Annotated[
     list[str],
-    _argument(_fixed("NODE", "ADDRESS"), "[SERVER] NODE ADDRESS", f"{_NODE} ADDRESS: of the new one."),
+    _argument(fixed_words("NODE", "ADDRESS"), "[SERVER] NODE ADDRESS", f"{_NODE} ADDRESS: of the new one."),
 ]
 WeightWords = Annotated[
     list[str],
-    _argument(_fixed("NODE", "WEIGHT"), "[SERVER] NODE WEIGHT", f"{_NODE} WEIGHT: relative to the others."),
+    _argument(
+        fixed_words("NODE", "WEIGHT"), "[SERVER] NODE WEIGHT", f"{_NODE} WEIGHT: relative to the others."
+    ),
 ]
 RequestWords = Annotated[
     list[str] | None,
     _argument(
-        _optional("REQUEST", lambda word: ":" not in word),
+        optional_word("REQUEST", lambda word: ":" not in word),
         "[SERVER] [REQUEST]",
         "REQUEST: its id; without it, the change in progress.",
     ),
 ]
 KeyWords = Annotated[
     list[str] | None,
-    _argument(_optional("KEY", lambda word: "/" in word), "[SERVER] [KEY]", "KEY: of a file, VIDEO/FILE."),
+    _argument(
+        optional_word("KEY", lambda word: "/" in word), "[SERVER] [KEY]", "KEY: of a file, VIDEO/FILE."
+    ),
 ]
 
 Server = Annotated[

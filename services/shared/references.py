@@ -1,0 +1,139 @@
+"""Which files of the ring a video refers to, and which of those it has nobody will ever ask for. Pure.
+
+A video's files are named in its record (the parts of the original), in its plan (the original in another
+container) and in the results of its tasks (segments, a picture). A file may be removed only where it follows
+from these records that it is not wanted now and never will be:
+
+- Generations only grow, and work is only ever done for the present one. What belongs to an earlier one is out
+  of use for good once the video is done with: `ready`, `failed`, or refused.
+- A `ready` video's tracks are finished: what lies beyond their recorded ends nobody will refer to.
+- A refused video has no files.
+
+Everything else stays: of a `failed` video whatever its present generation may go on with, names that this
+version does not know (a newer one may), and generations that the records have not come to (they may have been
+restored from a backup that is older than the files).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from services.shared.manifest import manifest_names
+from services.shared.video import (
+    Plan,
+    Source,
+    Status,
+    Task,
+    TaskKind,
+    Video,
+    final_file,
+    init_file,
+    poster_file,
+    segment_file,
+)
+
+_SETTLED: Final = frozenset({Status.READY, Status.FAILED})
+_MADE: Final = re.compile(
+    r"(?P<track>[a-z0-9]+)-g(?P<generation>\d+)(-\d{5}\.m4s|-init\.mp4|-\d{5}\.part|\.jpg|\.mpd|\.m3u8)"
+)
+"""Names of what this version makes of an original."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class References:
+    """What one video's records say about its files, by file name."""
+
+    video: Video
+    needed: frozenset[str]
+    """Must be there: the records vouch for them."""
+    tracks: frozenset[str]
+    """Names of the tracks of the present plan."""
+
+    @property
+    def settled(self) -> bool:
+        """Whether nobody works for this video: nothing is added to it as long as that is so."""
+        return self.video.status in _SETTLED
+
+    def is_stray(self, name: str) -> bool:
+        """Whether nothing refers to a file of this video, which is settled, and no work left to do would."""
+        return self.settled and name not in self.needed and not self._may_come(name)
+
+    def is_garbage(self, name: str) -> bool:
+        """Whether a file may be removed: nobody wants it, whatever becomes of the video."""
+        if name in self.needed or not self.settled:
+            return False
+        if self.video.refused:
+            return True
+        made = _MADE.fullmatch(name)
+        if made is None:
+            return False
+        generation = int(made["generation"])
+        if generation == self.video.generation:
+            return self.video.status is Status.READY and made["track"] in self.tracks
+        return generation < self.video.generation
+
+    def _may_come(self, name: str) -> bool:
+        """Whether a step that the present generation has not taken may bring this file."""
+        if self.video.refused:
+            return False
+        if self.video.status is Status.READY:
+            return name == poster_file(self.video.generation)
+        made = _MADE.fullmatch(name)
+        return made is not None and int(made["generation"]) == self.video.generation
+
+
+def references(video: Video, plan: Plan | None, tasks: Iterable[Task]) -> References:
+    """What a video refers to.
+
+    Args:
+        video: its record.
+        plan: of its present generation; None: there is none.
+        tasks: of that plan.
+    """
+    tracks = {*(r.name for r in plan.renditions), *(a.name for a in plan.audio)} if plan else set()
+    return References(video=video, needed=frozenset(_needed(video, plan, tasks)), tracks=frozenset(tracks))
+
+
+def _needed(video: Video, plan: Plan | None, tasks: Iterable[Task]) -> Iterator[str]:
+    if video.refused:
+        return
+    yield from _parts(video.source)
+    if video.poster:
+        yield poster_file(video.generation)
+    if plan is None:
+        return
+    if plan.remuxed:
+        yield from _parts(plan.remuxed)
+    for task in tasks:
+        yield from _made_by(task, plan.generation)
+    if video.status is Status.READY:
+        yield from (final_file(name, plan.generation) for name in manifest_names(plan))
+
+
+def _parts(source: Source) -> Iterator[str]:
+    return map(source.part_file, range(source.parts))
+
+
+def _made_by(task: Task, generation: int) -> Iterator[str]:
+    """The files that a task has put into the ring, as far as that is recorded."""
+    if task.kind is TaskKind.PICTURES:
+        if task.result and task.result.frames:
+            yield poster_file(generation)
+        return
+    for track, first, segments in _recorded(task):
+        if segments:
+            yield init_file(track, generation)
+        yield from (segment_file(track, generation, first + number) for number in range(segments))
+
+
+def _recorded(task: Task) -> Iterator[tuple[str, int, int]]:
+    """Of each track of a task: its name, its first segment, and how many are in the ring."""
+    if task.audio and not task.result:
+        yield task.audio.name, 0, task.segments_done
+    if task.result:
+        first = task.piece.first_segment if task.piece else 0
+        for track, made in task.result.tracks.items():
+            yield track, first, made.segments

@@ -1,0 +1,105 @@
+import pytest
+
+from services.shared.references import References, references
+from services.shared.video import Status
+from tests.harness.videos import done, plan_record, task_records, video_record
+
+SOURCE = {"source-00000.part", "source-00001.part"}
+MANIFESTS = {"manifest-g0.mpd", "master-g0.m3u8", "240p-g0.m3u8", "480p-g0.m3u8", "a0-g0.m3u8"}
+
+
+def ready(generation: int = 0) -> References:
+    video = video_record(status=Status.READY, generation=generation, poster=True)
+    return references(video, plan_record(generation), map(done, task_records()))
+
+
+def files(track: str, *numbers: int, generation: int = 0) -> set[str]:
+    segments = {f"{track}-g{generation}-{number:05d}.m4s" for number in numbers}
+    return {f"{track}-g{generation}-init.mp4", *segments}
+
+
+def test_an_upload_needs_its_original():
+    assert references(video_record(), None, ()).needed == SOURCE
+
+
+def test_a_ready_video_needs_all_its_tracks_its_picture_and_its_manifests():
+    tracks = files("240p", 0, 1, 2, 3) | files("480p", 0, 1, 2, 3) | files("a0", 0, 1, 2, 3)
+    assert ready().needed == SOURCE | tracks | MANIFESTS | {"poster-g0.jpg"}
+
+
+def test_a_video_in_the_making_needs_what_its_finished_tasks_made():
+    first, second, sound, pictures = task_records()
+    video = video_record(status=Status.PROCESSING)
+    found = references(video, plan_record(), [done(first), second, sound, pictures])
+    assert found.needed == SOURCE | files("240p", 0, 1) | files("480p", 0, 1)
+
+
+def test_sound_counts_as_far_as_it_is_reported():
+    sound = task_records()[2].model_copy(update={"segments_done": 2})
+    found = references(video_record(status=Status.PROCESSING), plan_record(), [sound])
+    assert found.needed == SOURCE | files("a0", 0, 1)
+
+
+def test_an_original_that_had_to_be_repacked_is_needed_in_both_forms():
+    found = references(video_record(status=Status.PROCESSING), plan_record(remuxed_parts=2), ())
+    assert found.needed == SOURCE | {"remuxed-g0-00000.part", "remuxed-g0-00001.part"}
+
+
+def test_no_picture_is_needed_where_none_could_be_made():
+    pictures = done(task_records()[-1], frames=0)
+    video = video_record(status=Status.READY)
+    assert "poster-g0.jpg" not in references(video, plan_record(), [pictures]).needed
+
+
+def test_a_damaged_source_makes_fewer_segments_and_those_beyond_are_garbage():
+    first, second, *others = task_records()
+    tasks = [done(first), done(second, segments=1), *map(done, others)]
+    found = references(video_record(status=Status.READY), plan_record(), tasks)
+    assert "480p-g0-00002.m4s" in found.needed
+    assert found.is_garbage("480p-g0-00003.m4s")
+
+
+def test_a_refused_video_needs_nothing_and_all_it_has_is_garbage():
+    found = references(video_record(status=Status.FAILED, refused=True), None, ())
+    assert found.needed == set()
+    assert all(found.is_garbage(name) and found.is_stray(name) for name in ["source-00000.part", "x.bin"])
+
+
+def test_earlier_generations_of_a_settled_video_are_garbage():
+    for status in (Status.READY, Status.FAILED):
+        found = references(video_record(status=status, generation=1), None, ())
+        for name in ("480p-g0-00000.m4s", "a0-g0-init.mp4", "poster-g0.jpg", "remuxed-g0-00000.part"):
+            assert found.is_garbage(name)
+            assert found.is_stray(name)
+
+
+@pytest.mark.parametrize("status", [Status.UPLOADED, Status.PROCESSING, Status.PLAYABLE])
+def test_nothing_of_a_video_in_the_making_is_garbage(status):
+    found = references(video_record(status=status, generation=1), None, ())
+    assert not found.is_garbage("480p-g0-00000.m4s")
+    assert not found.is_stray("480p-g0-00000.m4s")
+
+
+def test_what_a_failed_video_may_go_on_with_stays():
+    found = references(video_record(status=Status.FAILED), plan_record(), task_records())
+    for name in ("480p-g0-00000.m4s", "a0-g0-init.mp4", "manifest-g0.mpd"):
+        assert not found.is_garbage(name)
+        assert not found.is_stray(name)
+
+
+def test_a_picture_that_comes_late_stays():
+    *others, pictures = task_records()
+    tasks = [*map(done, others), pictures]
+    found = references(video_record(status=Status.READY), plan_record(), tasks)
+    assert not found.is_garbage("poster-g0.jpg")
+    assert not found.is_stray("poster-g0.jpg")
+
+
+@pytest.mark.parametrize("name", ["s0-g0-00000.m4s", "thumbnails-g0.vtt", "notes.txt", "source-00009.part"])
+def test_what_this_version_does_not_know_is_told_and_never_removed(name):
+    assert ready().is_stray(name)
+    assert not ready().is_garbage(name)
+
+
+def test_a_generation_that_the_records_have_not_come_to_stays():
+    assert not ready().is_garbage("480p-g1-00000.m4s")

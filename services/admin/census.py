@@ -31,18 +31,27 @@ async def take_census(addresses: Mapping[str, str]) -> dict[str, Answer]:
 
     async def ask(node: str, address: str) -> Answer:
         async with slots:
-            return await _describe(node, address)
+            return await _answer(node, address)
 
     answers = await asyncio.gather(*(ask(node, address) for node, address in addresses.items()))
     return dict(zip(addresses, answers, strict=True))
 
 
-async def _describe(node: str, address: str) -> Answer:
+async def describe(address: str) -> storage_pb2.DescribeResponse:
+    """Ask whoever is at `address` to describe itself.
+
+    Raises:
+        TritonTubeError: nobody there answers in 2 seconds, or not as a storage node does.
+    """
+    async with grpc.aio.insecure_channel(address, options=CHANNEL_OPTIONS) as channel:
+        with translated(address):
+            stub = storage_pb2_grpc.StorageServiceStub(channel)
+            return await stub.Describe(storage_pb2.DescribeRequest(), timeout=_TIMEOUT_S)
+
+
+async def _answer(node: str, address: str) -> Answer:
     try:
-        async with grpc.aio.insecure_channel(address, options=CHANNEL_OPTIONS) as channel:
-            with translated(address):
-                stub = storage_pb2_grpc.StorageServiceStub(channel)
-                found = await stub.Describe(storage_pb2.DescribeRequest(), timeout=_TIMEOUT_S)
+        found = await describe(address)
     except TritonTubeError as error:
         return Answer(problem=str(error))
     if found.node_id != node:

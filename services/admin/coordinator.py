@@ -14,6 +14,7 @@ from typing import Final
 from tenacity import before_sleep_log, retry, retry_if_exception_type, wait_random_exponential
 
 from services.admin.changes import Decision, first_ring
+from services.admin.housekeeping import Housekeeping
 from services.admin.retirement import Retirement
 from services.shared.errors import UnavailableError
 from services.shared.etcd import EtcdClient, absent, put_op
@@ -23,7 +24,7 @@ from services.shared.topology import Topology
 log = logging.getLogger(__name__)
 
 _MAX_PAUSE_S: Final = 2.0
-_RETIRE_INTERVAL_S: Final = 60.0
+_TIDY_INTERVAL_S: Final = 60.0
 _CLUSTER_ID_BYTES: Final = 16
 
 
@@ -43,6 +44,7 @@ class Coordinator:
         self._replicas = replicas
         self._bootstrap_nodes = bootstrap_nodes
         self._retirement = Retirement(etcd)
+        self._housekeeping = Housekeeping(etcd)
 
     async def run(self) -> None:
         """Work until cancelled. Outages of etcd are waited out."""
@@ -50,9 +52,10 @@ class Coordinator:
         while True:
             try:
                 await self._retirement.round()
+                await self._housekeeping.round()
             except UnavailableError as error:
-                log.info("deletions are looked at later: %s", error)
-            await asyncio.sleep(_RETIRE_INTERVAL_S)
+                log.info("the records are tidied later: %s", error)
+            await asyncio.sleep(_TIDY_INTERVAL_S)
 
     @retry(
         retry=retry_if_exception_type(UnavailableError),

@@ -6,8 +6,11 @@ from collections.abc import Mapping
 from typing import Final
 
 from services.admin.census import Answer
+from services.admin.progress import progress_messages, under_replicated
+from services.admin.records import Records
+from services.admin.wire import KINDS, request_message
 from services.shared.ring.placement import PARTITIONS
-from services.shared.ring.state import Change, ChangeKind, NodeLive, NodeState, Phase
+from services.shared.ring.state import AT_WORK, Change, NodeLive, NodeState, Phase
 from services.shared.ring.view import RingView
 from services.shared.stubs.tritontube.cluster.v1 import cluster_pb2 as pb
 
@@ -19,14 +22,6 @@ _STATES: Final = {
     NodeState.DEAD: pb.NODE_STATE_DEAD,
     NodeState.REMOVED: pb.NODE_STATE_REMOVED,
 }
-_KINDS: Final = {
-    ChangeKind.ADD: pb.CHANGE_KIND_ADD,
-    ChangeKind.DRAIN: pb.CHANGE_KIND_DRAIN,
-    ChangeKind.DEAD: pb.CHANGE_KIND_DEAD,
-    ChangeKind.REPLACE: pb.CHANGE_KIND_REPLACE,
-    ChangeKind.REBALANCE: pb.CHANGE_KIND_REBALANCE,
-    ChangeKind.ABORT: pb.CHANGE_KIND_ABORT,
-}
 
 
 def unformed_report(live: Mapping[str, NodeLive]) -> pb.GetStatusResponse:
@@ -34,9 +29,22 @@ def unformed_report(live: Mapping[str, NodeLive]) -> pb.GetStatusResponse:
     return pb.GetStatusResponse(partitions=PARTITIONS, candidates=_candidates(live))
 
 
-def ring_report(view: RingView, answers: Mapping[str, Answer]) -> pb.GetStatusResponse:
-    """The status of the ring. `answers`: of the nodes that were asked."""
-    state = view.state
+def ring_report(
+    view: RingView,
+    answers: Mapping[str, Answer],
+    records: Records | None = None,
+    *,
+    dead_after_s: float = 0.0,
+) -> pb.GetStatusResponse:
+    """The status of the ring.
+
+    Args:
+        view: the ring.
+        answers: of the nodes that were asked.
+        records: what is under way; None: nothing is known of that.
+        dead_after_s: how long a member may be away; 0: for ever.
+    """
+    state, records = view.state, records or Records()
     strangers = {node: live for node, live in view.live.items() if node not in state.nodes}
     return pb.GetStatusResponse(
         cluster_id=state.cluster_id,
@@ -48,6 +56,10 @@ def ring_report(view: RingView, answers: Mapping[str, Answer]) -> pb.GetStatusRe
         nodes=[_node(view, node, answers.get(node, Answer())) for node in sorted(state.nodes)],
         candidates=_candidates(strangers),
         change=_change(state.change) if state.change else None,
+        suspects=_suspects(view, records, dead_after_s=dead_after_s),
+        queue=[request_message(entry.record) for entry in records.queue],
+        progress=progress_messages(view, records),
+        under_replicated=under_replicated(view, records),
     )
 
 
@@ -83,7 +95,24 @@ def _usage(answer: Answer) -> pb.NodeUsage | None:
 
 
 def _change(change: Change) -> pb.Change:
-    return pb.Change(id=change.id, kind=_KINDS[change.kind], node_id=change.node or "")
+    return pb.Change(id=change.id, kind=KINDS[change.kind], node_id=change.node or "")
+
+
+def _suspects(view: RingView, records: Records, *, dead_after_s: float) -> list[pb.Suspect]:
+    """Members that are away. Notes of nodes that are back, or gone for good, are on their way out."""
+    away = (
+        node for node, entry in view.state.nodes.items() if entry.state in AT_WORK and node not in view.up
+    )
+    found = ((node, records.suspects.record(node)) for node in sorted(away))
+    return [
+        pb.Suspect(
+            node_id=node,
+            since_ms=suspect.since_ms,
+            dead_at_ms=suspect.since_ms + int(dead_after_s * 1000) if dead_after_s else 0,
+        )
+        for node, suspect in found
+        if suspect
+    ]
 
 
 def _candidates(live: Mapping[str, NodeLive]) -> list[pb.Candidate]:

@@ -1,94 +1,116 @@
-"""The admin calls over gRPC: those of the original TritonTube, and the cluster's own."""
+"""What TritonTube's operators can ask of the cluster, over gRPC."""
 
 from __future__ import annotations
 
-import asyncio
-from typing import Any, Final, NoReturn
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any, Final
 
-import grpc
-
+from services.admin.admin import Admin
 from services.admin.census import take_census
+from services.admin.following import find_request, follow
+from services.admin.preview import preview
+from services.admin.progress import progress_messages
+from services.admin.records import read_requests
 from services.admin.report import ring_report, unformed_report
+from services.admin.ring import members, newest
+from services.admin.wire import request_message, spec_of
 from services.shared.errors import UnavailableError
-from services.shared.ring.state import NodeState
-from services.shared.ring.view import RingView
-from services.shared.stubs.tritontube import admin_pb2, admin_pb2_grpc
-from services.shared.stubs.tritontube.cluster.v1 import cluster_pb2, cluster_pb2_grpc
-from services.shared.topology import Topology
+from services.shared.stubs.tritontube.cluster.v1 import cluster_pb2 as pb
+from services.shared.stubs.tritontube.cluster.v1 import cluster_pb2_grpc
 
-Context = grpc.aio.ServicerContext[Any, Any]
-
-_NEWS_TIMEOUT_S: Final = 3.0
-_GONE: Final = frozenset({NodeState.DEAD, NodeState.REMOVED})
-_FIXED: Final = (
-    "This version forms its ring once, from the storage nodes that are there at the start; it cannot add or "
-    "remove nodes later."
-)
-
-
-class VideoContentAdminServicer(admin_pb2_grpc.VideoContentAdminServiceServicer):
-    """The service of the original TritonTube: its admin binary works here."""
-
-    def __init__(self, topology: Topology) -> None:
-        self._topology = topology
-
-    async def ListNodes(  # noqa: N802
-        self, _request: admin_pb2.ListNodesRequest, _context: Any
-    ) -> admin_pb2.ListNodesResponse:
-        """Addresses of the ring's members, in order.
-
-        Raises:
-            UnavailableError: the ring has not been formed, or etcd was never reached.
-        """
-        members = _members(await newest(self._topology))
-        return admin_pb2.ListNodesResponse(nodes=sorted(members.values()))
-
-    async def AddNode(self, _request: admin_pb2.AddNodeRequest, context: Context) -> NoReturn:  # noqa: N802
-        """Refused: see the message."""
-        await context.abort(grpc.StatusCode.UNIMPLEMENTED, _FIXED)
-
-    async def RemoveNode(self, _request: admin_pb2.RemoveNodeRequest, context: Context) -> NoReturn:  # noqa: N802
-        """Refused: see the message."""
-        await context.abort(grpc.StatusCode.UNIMPLEMENTED, _FIXED)
+_MAX_FOLLOWERS: Final = 100
 
 
 class ClusterServicer(cluster_pb2_grpc.ClusterServiceServicer):
-    """What TritonTube's operators can ask beyond the original calls."""
+    """The cluster's state and the changes of its membership."""
 
-    def __init__(self, topology: Topology) -> None:
-        self._topology = topology
+    def __init__(self, admin: Admin) -> None:
+        self._admin = admin
+        self._followers = 0
 
     async def GetStatus(  # noqa: N802
-        self, _request: cluster_pb2.GetStatusRequest, _context: Any
-    ) -> cluster_pb2.GetStatusResponse:
-        """The ring, and how each of its members says that it is.
+        self, _request: pb.GetStatusRequest, _context: Any
+    ) -> pb.GetStatusResponse:
+        """The ring, how each of its members says that it is, and what is under way.
 
         Raises:
             UnavailableError: etcd was never reached.
         """
+        topology = self._admin.topology
         try:
-            view = await newest(self._topology)
+            view = await newest(topology)
         except UnavailableError:
-            if self._topology.heard:
-                return unformed_report(self._topology.live)
+            if topology.heard:
+                return unformed_report(topology.live)
             raise
-        return ring_report(view, await take_census(_members(view)))
+        answers = await take_census(members(view))
+        return ring_report(view, answers, self._admin.records, dead_after_s=self._admin.dead_after_s)
 
+    async def RequestChange(  # noqa: N802
+        self, request: pb.RequestChangeRequest, _context: Any
+    ) -> pb.RequestChangeResponse:
+        """Take a request down.
 
-async def newest(topology: Topology) -> RingView:
-    """The ring as it is now; as it was last heard of while etcd is away.
+        Raises:
+            RequestError: it can't be done, or makes no sense.
+            UnavailableError: etcd can't be reached, or there is no ring yet.
+        """
+        taken = await self._admin.requests.ask(spec_of(request.change), request_id=request.request_id)
+        return pb.RequestChangeResponse(request=request_message(taken))
 
-    Raises:
-        UnavailableError: the ring has not been formed, or etcd was never reached.
-    """
-    try:
-        async with asyncio.timeout(_NEWS_TIMEOUT_S):
-            return await topology.refresh()
-    except (TimeoutError, UnavailableError):
-        return topology.view
+    async def PreviewChange(  # noqa: N802
+        self, request: pb.PreviewChangeRequest, _context: Any
+    ) -> pb.PreviewChangeResponse:
+        """What a change would do.
 
+        Raises:
+            RequestError: it can't be done, or makes no sense.
+            UnavailableError: etcd can't be reached, or there is no ring yet.
+        """
+        return await preview(self._admin, spec_of(request.change))
 
-def _members(view: RingView) -> dict[str, str]:
-    """Addresses by node id, without those that were declared dead or were removed."""
-    entries = view.state.nodes.items()
-    return {node: view.address(node) or entry.address for node, entry in entries if entry.state not in _GONE}
+    async def WatchChange(  # noqa: N802
+        self, request: pb.WatchChangeRequest, _context: Any
+    ) -> AsyncGenerator[pb.WatchChangeResponse, None]:
+        """A request as it is, then every change of that, until its end.
+
+        Raises:
+            NotFoundError: there is no such request.
+            UnavailableError: etcd can't be reached, or too many are watching.
+        """
+        if self._followers >= _MAX_FOLLOWERS:
+            raise UnavailableError("Too many follow changes through this instance: ask another one.")
+        self._followers += 1
+        try:
+            async with aclosing(self._steps(request.request_id)) as steps:
+                async for step in steps:
+                    yield step
+        finally:
+            self._followers -= 1
+
+    async def ListChanges(  # noqa: N802
+        self, _request: pb.ListChangesRequest, _context: Any
+    ) -> pb.ListChangesResponse:
+        """The requests on record, newest first.
+
+        Raises:
+            UnavailableError: etcd can't be reached.
+        """
+        requests = await read_requests(self._admin.etcd)
+        return pb.ListChangesResponse(changes=[request_message(found.record) for found in reversed(requests)])
+
+    async def _steps(self, request_id: str) -> AsyncGenerator[pb.WatchChangeResponse, None]:
+        last = None
+        found = await find_request(self._admin, request_id)
+        async with aclosing(follow(self._admin, found)) as steps:
+            async for step in steps:
+                view = self._admin.topology.view
+                message = pb.WatchChangeResponse(
+                    request=request_message(step),
+                    epoch=view.epoch,
+                    nodes=progress_messages(view, self._admin.records),
+                )
+                if message != last:
+                    yield message
+                last = message

@@ -8,6 +8,7 @@ import socket
 import sys
 from contextlib import AsyncExitStack
 
+from services.admin.admin import Admin
 from services.admin.coordinator import Coordinator
 from services.admin.server import admin_server
 from services.shared import lifecycle, service
@@ -43,8 +44,11 @@ async def serve(settings: WebSettings, stop: asyncio.Event) -> None:
                 settings.amqp_url, app_id="web", instance=settings.instance, connect_timeout_s=None
             )
         )
+        admin = await resources.enter_async_context(
+            Admin.follow(etcd, topology, dead_after_s=settings.dead_after_s)
+        )
         if settings.admin_listen:
-            await resources.enter_async_context(admin_server(settings.admin_listen, topology))
+            await resources.enter_async_context(admin_server(settings.admin_listen, admin))
         coordinator = Coordinator(
             etcd, topology, replicas=settings.replicas, bootstrap_nodes=settings.bootstrap_nodes
         )
@@ -52,6 +56,7 @@ async def serve(settings: WebSettings, stop: asyncio.Event) -> None:
         app = WebApp(Backing(settings=settings, etcd=etcd, store=store, broker=broker, checks=checks))
         async with lifecycle.background(
             coordinator.run(),
+            admin.work(broker),
             app.newsroom.run(broker, instance=settings.instance),
             sweep_uploads(app.catalog),
         ):

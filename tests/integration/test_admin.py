@@ -17,14 +17,13 @@ import pytest_asyncio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
+from services.admin.admin import Admin
 from services.admin.client import AdminClient
 from services.admin.coordinator import Coordinator
 from services.admin.server import ADMIN_SERVICE, CLUSTER_SERVICE, admin_server
-from services.shared.errors import ConflictError, RequestError, UnavailableError
+from services.shared.errors import ConflictError, UnavailableError
 from services.shared.etcd import EtcdClient
 from services.shared.ring.state import NodeState
-from services.shared.rpc import translated
-from services.shared.stubs.tritontube import admin_pb2, admin_pb2_grpc
 from services.shared.stubs.tritontube.cluster.v1 import cluster_pb2
 from services.shared.topology import Topology
 from tests.harness.etcd import EtcdCluster
@@ -44,8 +43,14 @@ async def topology(ring_client: EtcdClient) -> AsyncIterator[Topology]:
 
 
 @pytest_asyncio.fixture
-async def server(topology: Topology) -> AsyncIterator[str]:
-    async with admin_server("127.0.0.1:0", topology) as running:
+async def admin(ring_client: EtcdClient, topology: Topology) -> AsyncIterator[Admin]:
+    async with Admin.follow(ring_client, topology) as opened:
+        yield opened
+
+
+@pytest_asyncio.fixture
+async def server(admin: Admin) -> AsyncIterator[str]:
+    async with admin_server("127.0.0.1:0", admin) as running:
         yield running.address
 
 
@@ -101,24 +106,14 @@ async def test_members_are_listed_while_etcd_is_away(ring_etcd):
     async with (
         EtcdClient.connect(ring_etcd.endpoints, deadline_s=1.0) as etcd,
         Topology.follow(etcd) as topology,
-        admin_server("127.0.0.1:0", topology) as running,
+        Admin.follow(etcd, topology) as admin,
+        admin_server("127.0.0.1:0", admin) as running,
         AdminClient.to(running.address) as client,
     ):
         await publish(etcd, *ring_state(["a", "b"]))
         await topology.ready(DEADLINE_S)
         ring_etcd.members[0].kill()
         assert await client.nodes() == ["a:9090", "b:9090"]
-
-
-@pytest.mark.parametrize("call", ["AddNode", "RemoveNode"])
-async def test_membership_changes_are_refused_with_the_reason(channel, call):
-    stub = admin_pb2_grpc.VideoContentAdminServiceStub(channel)
-    request = getattr(admin_pb2, f"{call}Request")(node_address="127.0.0.1:9")
-    with pytest.raises(grpc.aio.AioRpcError, match="cannot add or remove") as caught:
-        await getattr(stub, call)(request)
-    assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
-    with pytest.raises(RequestError, match="cannot add or remove"), translated("server"):
-        await getattr(stub, call)(request)
 
 
 # ---- status ----
@@ -187,8 +182,8 @@ async def test_health_is_told_for_the_server_and_each_service(channel):
         assert answer.status == health_pb2.HealthCheckResponse.SERVING
 
 
-async def test_health_follows_what_the_server_reports(topology):
-    async with admin_server("127.0.0.1:0", topology) as running:
+async def test_health_follows_what_the_server_reports(admin):
+    async with admin_server("127.0.0.1:0", admin) as running:
         await running.report(healthy=False)
         async with grpc.aio.insecure_channel(running.address) as channel:
             stub: Any = health_pb2_grpc.HealthStub(channel)
@@ -204,9 +199,9 @@ async def test_the_services_are_named_by_reflection_as_the_original_named_its_ow
     assert {"tritontube.VideoContentAdminService", "tritontube.cluster.v1.ClusterService"} <= names
 
 
-async def test_an_address_in_use_is_told_in_a_sentence(server, topology):
+async def test_an_address_in_use_is_told_in_a_sentence(server, admin):
     with pytest.raises(ConflictError, match=f"Cannot listen on {server}"):
-        async with admin_server(server, topology):
+        async with admin_server(server, admin):
             pass
 
 

@@ -1,8 +1,8 @@
-"""Changes that operators asked for: what waits for its turn, what is in progress, and what came of the last ones.
+"""Changes that operators asked for: which wait for their turn, which is in progress, what came of the last.
 
-Each is one key, `ring/requests/<request id>`, from the moment it is asked for until it is pruned, long after its
-end. So the same request asked for twice meets its own record. They take their turns in the order of the keys'
-creation, which etcd itself keeps (`create_revision`): no counter is needed, and no two can be at the same place.
+Each is one key, `ring/requests/<request id>`, from the moment it is asked for until it is pruned, long after
+its end. So the same request asked for twice meets its own record. They take their turns in the order of the
+keys' creation, which etcd itself keeps (`create_revision`): it takes no counter, and no two share a place.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class ChangeSpec(Record):
 
     kind: ChangeKind
     node: str = ""
-    """The member that it is about, by id or address. Empty where it is about none, or about a newcomer alone."""
+    """The member that it is about, by id or address; empty where it is about none."""
     address: str = ""
     """Of the newcomer."""
     weight: float | None = None

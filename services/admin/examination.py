@@ -1,0 +1,142 @@
+"""Looks at the nodes that a change names before it is decided: who they are, whose, and whether up."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import socket
+from dataclasses import dataclass
+from typing import Final
+
+from services.admin.census import describe
+from services.shared.errors import ConflictError, InvalidRequestError, NotFoundError, TritonTubeError
+from services.shared.etcd import EtcdClient, KeyValue
+from services.shared.ring.state import NodeLive, NodeState, live_key
+from services.shared.ring.view import RingView
+from services.shared.stubs.tritontube.storage.v1 import storage_pb2
+
+_ADDRESS: Final = re.compile(r"(?P<host>\[[0-9a-fA-F:.]+\]|[^\s:/\[\]]{1,253}):(?P<port>\d{1,5})")
+_MAX_PORT: Final = 65_535
+_RESOLVE_TIMEOUT_S: Final = 2.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Newcomer:
+    """A storage node that is up and may be added."""
+
+    live: NodeLive
+    kv: KeyValue
+    """Its live key."""
+
+
+class Examination:
+    """Asks storage nodes, and etcd about them."""
+
+    def __init__(self, etcd: EtcdClient) -> None:
+        self._etcd = etcd
+
+    async def newcomer(self, view: RingView, address: str) -> Newcomer:
+        """The node at `address`, if it may be added to the ring.
+
+        Raises:
+            InvalidRequestError: no address, or no storage node answers there.
+            ConflictError: it is a member already, another cluster's, not registered here, or not empty.
+            UnavailableError: etcd can't be asked.
+        """
+        await check_address(address)
+        found = await _described(address)
+        _check_fit(view, found, address)
+        return await self._registered(found, address)
+
+    async def member(self, view: RingView, name: str) -> str:
+        """The id of the member that is called `name`: by id, or by any spelling of its address.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+        if not name:
+            raise InvalidRequestError("Say which storage node: by id, or by address as host:port.")
+        if name in view.state.nodes:
+            return name
+        return _member_at(view, name) or await self._member_by_asking(view, name)
+
+    async def live_key(self, node: str) -> KeyValue | None:
+        """The node's live key as etcd has it now; None where the node is away.
+
+        Raises:
+            UnavailableError: etcd can't be asked.
+        """
+        return await self._etcd.get(live_key(node))
+
+    async def _member_by_asking(self, view: RingView, name: str) -> str:
+        """The address may be another spelling: whoever is there says who it is."""
+        found = None
+        if _ADDRESS.fullmatch(name):
+            await check_address(name)
+            found = await _described(name)
+        if found is None or found.node_id not in view.state.nodes:
+            raise NotFoundError(f"There is no storage node {name}: see the status for those there are.")
+        return found.node_id
+
+    async def _registered(self, found: storage_pb2.DescribeResponse, address: str) -> Newcomer:
+        kv = await self._etcd.get(live_key(found.node_id))
+        if kv is None:
+            raise ConflictError(
+                f"{address} is up, but not registered in this cluster: start it with the same etcd endpoints."
+            )
+        live = NodeLive.model_validate_json(kv.value)
+        if live.disk_id != found.disk_id:
+            raise ConflictError(
+                f"{address} says that it is {found.node_id}, and so does {live.address} with another disk:"
+                " stop one of them."
+            )
+        return Newcomer(live=live, kv=kv)
+
+
+async def check_address(address: str) -> None:
+    """Refuse what is no address, or leads nowhere.
+
+    Raises:
+        InvalidRequestError: it is not `host:port`, or its host is not known.
+    """
+    match = _ADDRESS.fullmatch(address)
+    if match is None or not 0 < int(match["port"]) <= _MAX_PORT:
+        raise InvalidRequestError(
+            f"{address!r} is not an address; write host:port, for example 10.0.0.4:9090."
+        )
+    try:
+        async with asyncio.timeout(_RESOLVE_TIMEOUT_S):
+            loop = asyncio.get_running_loop()
+            await loop.getaddrinfo(match["host"].strip("[]"), int(match["port"]), type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:  # a timeout is an OSError, too
+        raise InvalidRequestError(f"The host of {address} is not known here: check its name.") from error
+
+
+async def _described(address: str) -> storage_pb2.DescribeResponse:
+    try:
+        return await describe(address)
+    except TritonTubeError as error:
+        raise InvalidRequestError(
+            f"No storage node answers at {address}: start it first. ({error})"
+        ) from error
+
+
+def _check_fit(view: RingView, found: storage_pb2.DescribeResponse, address: str) -> None:
+    if found.cluster_id not in {"", view.state.cluster_id}:
+        raise ConflictError(
+            f"The storage node at {address} belongs to another cluster: give it an empty disk first."
+        )
+    entry = view.entry(found.node_id)
+    if entry and entry.state is NodeState.REMOVED and found.files:
+        raise ConflictError(
+            f"{found.node_id} was removed and still holds {found.files} files: wait until it has handed them"
+            " over, or give it an empty disk."
+        )
+
+
+def _member_at(view: RingView, address: str) -> str | None:
+    """The node that is or was last at this address; of several, one that is still a member."""
+    found = [
+        node for node, entry in view.state.nodes.items() if address in {entry.address, view.address(node)}
+    ]
+    return min(found, key=lambda node: view.state.nodes[node].state is NodeState.REMOVED, default=None)

@@ -74,7 +74,7 @@ class JobError(TritonTubeError):
 
 
 class PermanentJobError(JobError):
-    """Retrying cannot help. `detail` holds what an engineer wants to see (command, stderr tail)."""
+    """Retrying cannot help. `detail` holds what an engineer wants to see."""
 
     def __init__(self, reason: str, *, detail: str = "") -> None:
         super().__init__(reason)
@@ -102,4 +102,4 @@ class AmbiguousError(UnavailableError):
 
 
 class OutOfSpaceError(UnavailableError):
-    """No storage node has room above its reserve."""
+    """No room above the reserve: on any storage node, or on this worker's disk."""

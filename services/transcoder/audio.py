@@ -55,6 +55,6 @@ async def encode_audio(
         await run_ffmpeg(build, [output.consume], limits=limits, on_progress=on_progress)
         return finished({track.name: output})
     except ExitError as error:
-        raise PermanentJobError(f"Its sound could not be decoded. {error}", detail=error.stderr) from error
+        raise PermanentJobError(f"Its sound could not be decoded. {error}") from error
     except MismatchError as error:
-        raise PermanentJobError("Its sound could not be decoded.", detail=str(error)) from error
+        raise PermanentJobError("Its sound could not be decoded.") from error

@@ -10,7 +10,7 @@ from services.shared.errors import InvalidRequestError, UnfitPieceError
 from services.shared.video import Piece, Plan, TrackResult
 from services.transcoder import command
 from services.transcoder.command import Input
-from services.transcoder.process import ExitError, Limits, Progress, run_ffmpeg
+from services.transcoder.process import ExitError, Limits, Progress, notes_of, run_ffmpeg
 from services.transcoder.track import MismatchError, OnceSink, SegmentSink, Shape, Track
 
 _START_S: Final = 300
@@ -70,10 +70,8 @@ async def encode_piece(
     for seek_s in job.piece.seeks_s:
         try:
             encoded = await _attempt(job, once, seek_s, limits or job.limits, on_progress)
-        except MismatchError as error:
-            failures.append(f"from {seek_s}: {error}")
-        except ExitError as error:
-            failures.append(f"from {seek_s}: {error}\n{error.stderr}")
+        except (MismatchError, ExitError) as error:
+            failures.append(f"from {seek_s}: {error}\n{notes_of(error)}")
         else:
             if _is_complete(job, encoded):
                 return encoded

@@ -33,7 +33,7 @@ async def make_poster(source: Input, plan: Plan, *, limits: Limits = _LIMITS) ->
     try:
         stream = await collect(command.poster(source, rendition), limits=limits, max_bytes=_MAX_BYTES)
     except ExitError as error:
-        raise PermanentJobError("No picture could be decoded.", detail=error.stderr) from error
+        raise PermanentJobError("No picture could be decoded.") from error
     if not stream:
         raise PermanentJobError("No picture could be decoded.")
     return max(split_jpegs(stream), key=len)

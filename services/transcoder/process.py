@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import shlex
 import signal
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
@@ -73,6 +74,11 @@ class ExitError(JobError):
     def __init__(self, message: str, *, stderr: str) -> None:
         super().__init__(message)
         self.stderr = stderr
+
+
+def notes_of(error: BaseException) -> str:
+    """What every failure of a program carries with it: the end of its stderr, and the command."""
+    return "\n".join(getattr(error, "__notes__", ()))
 
 
 async def run_ffmpeg(
@@ -249,13 +255,17 @@ async def _run(
         async for line in lines_of(chunks):
             tail.append(line[:_STDERR_LINE_CHARS])
 
-    with _open_pipes(2) as (out, err):
-        consumers = {out: stdout, err: keep_tail, **outputs}
-        async with _started(_confined(arguments, limits), out, err, list(outputs)) as process:
-            status = await _supervise(process, consumers, limits)
-    said = "\n".join(tail)
-    _check_status(arguments[0], status, said)
-    return said
+    try:
+        with _open_pipes(2) as (out, err):
+            consumers = {out: stdout, err: keep_tail, **outputs}
+            async with _started(_confined(arguments, limits), out, err, list(outputs)) as process:
+                status = await _supervise(process, consumers, limits)
+        _check_status(arguments[0], status, "\n".join(tail))
+    except Exception as error:
+        # Whatever becomes of it, an engineer wants to see what was run and what it said.
+        error.add_note("\n".join([*tail, f"$ {shlex.join(arguments)}"]))
+        raise
+    return "\n".join(tail)
 
 
 async def _supervise(
@@ -358,7 +368,7 @@ def _first_of(errors: BaseExceptionGroup[BaseException]) -> BaseException:
 
 def _check_status(program: str, status: int, said: str) -> None:
     if -status in _STOPPED_BY_OTHERS:
-        raise TransientJobError(f"{program} was stopped by {signal.Signals(-status).name}.", detail=said)
+        raise TransientJobError(f"{program} was stopped by {signal.Signals(-status).name}.")
     if status:
         how = f"died of {signal.Signals(-status).name}" if status < 0 else f"ended with exit code {status}"
         raise ExitError(f"{program} {how}.", stderr=said)

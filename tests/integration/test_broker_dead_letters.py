@@ -80,9 +80,32 @@ async def test_a_job_that_kills_its_workers_becomes_a_dead_letter(vhost: Virtual
 
 
 async def _take_and_die(broker: Broker) -> None:
-    """What the broker sees of a worker whose process is killed: the job is taken, and comes back."""
+    """What the broker sees of a worker whose process is killed: the job is taken, and the channel is gone."""
+    async with broker.consuming.channel(prefetch=1) as channel:
+        queue = await channel.get_queue(BULK_QUEUE, ensure=False)
+
+        async def taken() -> object:
+            return await queue.get(fail=False, timeout=None)
+
+        await eventually(taken, deadline_s=60, what="it was taken")
+
+
+async def test_a_job_that_is_only_handed_on_never_dies_of_it(vhost: VirtualHost) -> None:
+    """RabbitMQ counts each return against the job, also that of a worker which stops or has enough to do."""
+    async with connected(vhost.url) as broker:
+        await broker.publish_job(BULK_QUEUE, job("innocent"))
+        for _ in range(2 * DELIVERY_LIMIT):
+            await _take_and_hand_back(broker)
+        assert await broker.depth(dead_queue(BULK_QUEUE)) == 0
+        shop = Workshop()
+        async with running(JobConsumer(broker, handle=shop.handle)):
+            await eventually(lambda: shop.finished, deadline_s=60, what="it was done")
+    assert shop.begun == ["innocent"]
+
+
+async def _take_and_hand_back(broker: Broker) -> None:
     shop = Workshop()
-    shop.hold("killer")
+    shop.hold("innocent")
     async with running(JobConsumer(broker, handle=shop.handle)) as task:
         await eventually(lambda: shop.begun, what="it was taken")
         task.cancel()

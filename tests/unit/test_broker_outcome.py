@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from services.shared.broker.outcome import Dead, Done, Retry, decide
+from services.shared.broker.outcome import Dead, Deferred, Done, Retry, decide
 from services.shared.errors import (
     AmbiguousError,
     FencedError,
+    JobError,
     OutOfSpaceError,
     PermanentJobError,
     TransientJobError,
@@ -28,7 +29,6 @@ def test_what_is_done_is_done(error: Exception | None, attempt: int) -> None:
         TransientJobError("x"),
         UnavailableError("x"),
         AmbiguousError("x"),
-        OutOfSpaceError("x"),
         ValueError("x"),
         TimeoutError("x"),
     ],
@@ -62,6 +62,24 @@ def test_the_detail_is_what_the_error_says_or_where_it_came_from() -> None:
     assert told.detail == "stderr"
     assert isinstance(found, Retry)
     assert "KeyError" in found.detail
+
+
+def test_a_full_disk_is_never_the_fault_of_the_job() -> None:
+    outcome = decide(OutOfSpaceError("no room"), attempt=99, max_attempts=5)
+
+    assert isinstance(outcome, Deferred)
+    assert outcome.reason == "no room"
+
+
+def test_the_detail_tells_the_causes_and_what_was_run() -> None:
+    exited = JobError("ffmpeg ended with exit code 1.")
+    exited.add_note("Invalid data\n$ ffmpeg -i x")
+    error = PermanentJobError("No sound.")
+    error.__cause__ = exited
+    outcome = decide(error, attempt=1, max_attempts=5)
+
+    assert isinstance(outcome, Dead)
+    assert outcome.detail == "ffmpeg ended with exit code 1.\nInvalid data\n$ ffmpeg -i x"
 
 
 def test_an_error_without_words_is_named() -> None:

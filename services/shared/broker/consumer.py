@@ -123,7 +123,7 @@ class _Shift:
 
     async def take_on(self, message: AbstractIncomingMessage) -> None:
         """Start a handler: not in this callback, which the client would cancel without waiting for it."""
-        delivery = Delivery(message, self._channel, self._queue)
+        delivery = Delivery(message, self._channel, self._queue, self._work.publisher)
         if self.over:
             await delivery.hand_back()
             return

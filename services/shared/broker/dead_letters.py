@@ -73,4 +73,4 @@ class DeadLetters:
                 message = await queue.get(fail=False, timeout=None)
             if message is None:
                 return
-            yield Delivery(message, channel, work_queue)
+            yield Delivery(message, channel, work_queue, self._publisher)

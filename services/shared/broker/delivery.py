@@ -11,12 +11,16 @@ from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 
 from services.shared.broker.envelope import Envelope
 from services.shared.broker.faults import rpc
+from services.shared.broker.publisher import Publisher
+from services.shared.broker.topology import DELIVERY_LIMIT
 from services.shared.broker.wire import from_message
 from services.shared.errors import UnavailableError
 
 log = logging.getLogger(__name__)
 
 _SETTLE_TIMEOUT_S: Final = 5.0
+_RETURNS: Final = "x-delivery-count"
+_MOST_RETURNS: Final = DELIVERY_LIMIT // 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,6 +30,8 @@ class Delivery:
     message: AbstractIncomingMessage
     channel: AbstractChannel
     queue: str
+    publisher: Publisher
+    """For what goes back into its queue as a new message."""
 
     @property
     def envelope(self) -> Envelope:
@@ -41,9 +47,31 @@ class Delivery:
         await self._settle("done", self.message.ack())
 
     async def hand_back(self) -> None:
-        """Let somebody else have it at once. On a lost channel that has happened already."""
-        if not self.message.processed:
+        """Let somebody else have it at once. On a lost channel that has happened already.
+
+        The broker counts every return, of whatever kind, as a failure of the job, and gives the job up at its
+        limit. A job that has only been passed on must not die of that, so from half the limit on it goes back
+        as a new message, with nothing against it. (Jobs that end their workers are counted in etcd.)
+        """
+        if self.message.processed:
+            return
+        if self._returns >= _MOST_RETURNS and await self._renewed():
+            await self.ack()
+        else:
             await self._settle("handed back", self.message.reject(requeue=True))
+
+    @property
+    def _returns(self) -> int:
+        count = (self.message.headers or {}).get(_RETURNS)
+        return count if isinstance(count, int) else 0
+
+    async def _renewed(self) -> bool:
+        try:
+            await self.publisher.job(self.queue, self.envelope)
+        except UnavailableError as error:
+            log.info("%s could not be renewed: %s", self.message.message_id, error)
+            return False
+        return True
 
     async def _settle(self, how: str, settling: Awaitable[None]) -> None:
         try:

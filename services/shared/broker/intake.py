@@ -19,6 +19,7 @@ from services.shared.broker.delivery import Delivery
 from services.shared.broker.faults import rpc
 from services.shared.broker.labels import consumer_tag
 from services.shared.broker.link import consumer_loss
+from services.shared.broker.publisher import Publisher
 from services.shared.broker.waits import first_of
 
 PATIENCE_S: Final = 20.0
@@ -33,13 +34,14 @@ never arrive. Only closing the channel brings those back.
 class _Inbox:
     """What consumers bring while we wait. What comes when the wait is over goes straight back."""
 
-    def __init__(self, channel: AbstractChannel) -> None:
+    def __init__(self, channel: AbstractChannel, publisher: Publisher) -> None:
         self._channel = channel
+        self._publisher = publisher
         self._brought: list[Delivery] | None = []
         self.filled = asyncio.Event()
 
     async def bring(self, queue: str, message: AbstractIncomingMessage) -> None:
-        delivery = Delivery(message, self._channel, queue)
+        delivery = Delivery(message, self._channel, queue, self._publisher)
         if self._brought is None:
             await delivery.hand_back()
             return
@@ -60,24 +62,32 @@ class Intake:
         queues: Sequence[AbstractQueue],
         lost: asyncio.Event,
         *,
+        publisher: Publisher,
         instance: str,
         patience_s: float,
     ) -> None:
         self._channel = channel
         self._queues = queues
         self._lost = lost
+        self._publisher = publisher
         self._instance = instance
         self._patience_s = patience_s
 
     @classmethod
     async def open(
-        cls, channel: AbstractChannel, queues: Sequence[str], *, instance: str, patience_s: float
+        cls,
+        channel: AbstractChannel,
+        queues: Sequence[str],
+        *,
+        publisher: Publisher,
+        instance: str,
+        patience_s: float,
     ) -> Intake:
         """Prepare to take from `queues`, the preferred one first."""
         async with rpc("Taking jobs"):
             found = [await channel.get_queue(name, ensure=False) for name in queues]
             lost = await consumer_loss(channel)
-        return cls(channel, found, lost, instance=instance, patience_s=patience_s)
+        return cls(channel, found, lost, publisher=publisher, instance=instance, patience_s=patience_s)
 
     async def take(self, stop: asyncio.Event) -> Delivery | None:
         """The next job; None if `stop` was set, or the channel is no longer worth waiting on.
@@ -89,11 +99,11 @@ class Intake:
             async with rpc(f"Taking a job from {queue.name}"):
                 message = await queue.get(fail=False, timeout=None)
             if message:
-                return Delivery(message, self._channel, queue.name)
+                return Delivery(message, self._channel, queue.name, self._publisher)
         return await self._wait(stop)
 
     async def _wait(self, stop: asyncio.Event) -> Delivery | None:
-        inbox = _Inbox(self._channel)
+        inbox = _Inbox(self._channel, self._publisher)
         async with rpc("Waiting for jobs"):
             tags = [await self._consume(queue, inbox) for queue in self._queues]
         await first_of(

@@ -90,7 +90,11 @@ class JobConsumer:
         async with self._broker.consuming.channel(prefetch=1) as channel:
             await declare(channel, self._broker.topology, self._queues)
             intake = await Intake.open(
-                channel, self._queues, instance=self._broker.instance, patience_s=self._patience_s
+                channel,
+                self._queues,
+                publisher=self._broker.publisher,
+                instance=self._broker.instance,
+                patience_s=self._patience_s,
             )
             while not stop.is_set():
                 delivery = await intake.take(stop)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import traceback
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from services.shared.errors import (
     FencedError,
+    JobError,
+    OutOfSpaceError,
     PermanentJobError,
-    TransientJobError,
     UnsupportedMediaError,
 )
 
@@ -32,30 +34,47 @@ class Retry(Failed):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Deferred(Failed):
+    """Nobody tried: try after a delay, as often as it takes."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Dead(Failed):
     """Give up."""
 
 
-Outcome = Done | Retry | Dead
+Outcome = Done | Retry | Deferred | Dead
 
 
 def decide(error: BaseException | None, *, attempt: int, max_attempts: int) -> Outcome:
     """The outcome of an attempt (counted from 1) whose handler returned (None) or raised `error`.
 
     An error that nobody foresaw is worth another attempt, since most are of passing nature, and ends as a
-    dead letter with its traceback if it is not.
+    dead letter with its traceback if it is not. A full disk says nothing about the job, neither the worker's
+    own nor those of the ring: as soon as somebody has made room, it goes on.
     """
     if error is None or isinstance(error, FencedError):
         return Done()
     reason = str(error) or type(error).__name__
     if isinstance(error, PermanentJobError | UnsupportedMediaError):
         return Dead(reason=reason, detail=_detail(error))
+    if isinstance(error, OutOfSpaceError):
+        return Deferred(reason=reason, detail=_detail(error))
     if attempt >= max_attempts:
         return Dead(reason=f"Given up after {attempt} attempts: {reason}", detail=_detail(error))
     return Retry(reason=reason, detail=_detail(error))
 
 
 def _detail(error: BaseException) -> str:
-    if isinstance(error, PermanentJobError | TransientJobError):
-        return error.detail
+    if isinstance(error, JobError | UnsupportedMediaError):
+        return "\n".join(_told(error))
     return "".join(traceback.format_exception(error))
+
+
+def _told(error: BaseException) -> Iterator[str]:
+    """What an error says for engineers, then its causes, then what was noted on each, such as a command."""
+    yield from filter(None, [getattr(error, "detail", "")])
+    if error.__cause__ is not None:
+        yield str(error.__cause__)
+        yield from _told(error.__cause__)
+    yield from getattr(error, "__notes__", ())

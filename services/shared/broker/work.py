@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from services.shared.broker.delivery import Delivery
 from services.shared.broker.envelope import Envelope
-from services.shared.broker.outcome import Dead, Outcome, Retry, decide
+from services.shared.broker.outcome import Dead, Deferred, Outcome, Retry, decide
 from services.shared.broker.publisher import Publisher
 from services.shared.broker.waits import end
 from services.shared.errors import TransientJobError, TritonTubeError
@@ -40,6 +40,7 @@ class Work:
     ==================================  ==============================================================
     returns, or raises FencedError      is acknowledged
     raises PermanentJobError            becomes a dead letter (so it does after UnsupportedMediaError)
+    raises OutOfSpaceError              waits in a retry queue, as often as it takes
     raises anything else                waits in a retry queue; after `max_attempts`, a dead letter
     is cancelled, as we are             goes back to its queue at once
     is cancelled, as the lease is lost  is the broker's again already
@@ -90,15 +91,16 @@ class Work:
         await self.handle(envelope)
 
     async def _settle(self, delivery: Delivery, envelope: Envelope, outcome: Outcome) -> None:
-        if isinstance(outcome, Retry):
+        if isinstance(outcome, Retry | Deferred):
             await self._put_aside(envelope, outcome)
         elif isinstance(outcome, Dead):
             await self._give_up(envelope, outcome)
         await delivery.ack()
 
-    async def _put_aside(self, envelope: Envelope, outcome: Retry) -> None:
+    async def _put_aside(self, envelope: Envelope, outcome: Retry | Deferred) -> None:
         log.warning("%s, attempt %d failed: %s", envelope.message_id, envelope.attempt, outcome.reason)
-        again = replace(envelope, attempt=envelope.attempt + 1, error=outcome.reason, detail=outcome.detail)
+        attempt = envelope.attempt + isinstance(outcome, Retry)
+        again = replace(envelope, attempt=attempt, error=outcome.reason, detail=outcome.detail)
         await self.publisher.retry(envelope.queue, again, failures=envelope.attempt)
 
     async def _give_up(self, envelope: Envelope, outcome: Dead) -> None:

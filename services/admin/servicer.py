@@ -7,13 +7,11 @@ from contextlib import aclosing
 from typing import Any, Final
 
 from services.admin.admin import Admin
-from services.admin.census import take_census
 from services.admin.following import find_request, follow
 from services.admin.preview import preview
 from services.admin.progress import progress_messages
 from services.admin.records import read_requests
-from services.admin.report import ring_report, unformed_report
-from services.admin.ring import members, newest
+from services.admin.status import cluster_status
 from services.admin.wire import request_message, spec_of
 from services.shared.errors import UnavailableError
 from services.shared.stubs.tritontube.cluster.v1 import cluster_pb2 as pb
@@ -37,15 +35,7 @@ class ClusterServicer(cluster_pb2_grpc.ClusterServiceServicer):
         Raises:
             UnavailableError: etcd was never reached.
         """
-        topology = self._admin.topology
-        try:
-            view = await newest(topology)
-        except UnavailableError:
-            if topology.heard:
-                return unformed_report(topology.live)
-            raise
-        answers = await take_census(members(view))
-        return ring_report(view, answers, self._admin.records, dead_after_s=self._admin.dead_after_s)
+        return await cluster_status(self._admin)
 
     async def RequestChange(  # noqa: N802
         self, request: pb.RequestChangeRequest, _context: Any

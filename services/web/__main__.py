@@ -7,10 +7,12 @@ import logging
 import socket
 import sys
 from contextlib import AsyncExitStack
+from functools import partial
 
 from services.admin.admin import Admin
 from services.admin.coordinator import Coordinator
 from services.admin.server import admin_server
+from services.admin.status import cluster_status
 from services.shared import lifecycle, service
 from services.shared.broker import Broker
 from services.shared.content import ContentStore
@@ -53,7 +55,16 @@ async def serve(settings: WebSettings, stop: asyncio.Event) -> None:
             etcd, topology, replicas=settings.replicas, bootstrap_nodes=settings.bootstrap_nodes
         )
         checks = _checks(etcd, topology, broker)
-        app = WebApp(Backing(settings=settings, etcd=etcd, store=store, broker=broker, checks=checks))
+        app = WebApp(
+            Backing(
+                settings=settings,
+                etcd=etcd,
+                store=store,
+                broker=broker,
+                status=partial(cluster_status, admin),
+                checks=checks,
+            )
+        )
         async with lifecycle.background(
             coordinator.run(),
             admin.work(broker),

@@ -28,6 +28,7 @@ from services.web.guard import Guard
 from services.web.health import Check, Health
 from services.web.herald import Herald
 from services.web.live import Live
+from services.web.lookout import Lookout, Status
 from services.web.manifests import Manifests
 from services.web.negotiation import prefers_html
 from services.web.news import Newsroom
@@ -56,6 +57,8 @@ class Backing:
     etcd: EtcdClient
     store: ContentStore
     broker: Broker
+    status: Status
+    """Asks how the storage cluster is."""
     checks: Mapping[str, Check]
     """What has to be there for this process to be ready, by name."""
 
@@ -87,7 +90,11 @@ class WebApp:
             redoc_url=None,
             redirect_slashes=False,
         )
-        pages = Pages(backing.settings, catalog=self.catalog, assets=assets, openapi=api.openapi)
+        health = Health(backing.checks)
+        lookout = Lookout(backing.status, health)
+        pages = Pages(
+            backing.settings, catalog=self.catalog, assets=assets, lookout=lookout, openapi=api.openapi
+        )
         uploads = Uploads(
             backing.settings, etcd=backing.etcd, catalog=self.catalog, store=backing.store, herald=herald
         )
@@ -95,7 +102,8 @@ class WebApp:
             uploads,
             VideoApi(catalog=self.catalog, herald=herald),
             Live(catalog=self.catalog, newsroom=self.newsroom),
-            Health(backing.checks),
+            health,
+            lookout,
             pages,
             assets,
         )

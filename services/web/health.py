@@ -16,7 +16,7 @@ Check = Callable[[], Awaitable[None]]
 """Returns if the backing service is there, raises an error of ours if not."""
 
 _TIMEOUT_S: Final = 2.0
-_OK: Final = "ok"
+OK: Final = "ok"
 
 
 class Health:
@@ -32,19 +32,24 @@ class Health:
 
     async def alive(self) -> dict[str, str]:
         """200 as long as this process can answer at all."""
-        return {"status": _OK}
+        return {"status": OK}
 
     async def ready(self) -> JSONResponse:
         """200 when every backing service can be reached, else 503; names each."""
-        found = await asyncio.gather(*(self._look(check) for check in self._checks.values()))
-        is_ready = all(state == _OK for state in found)
-        return JSONResponse(dict(zip(self._checks, found, strict=True)), status_code=200 if is_ready else 503)
+        found = await self.look()
+        is_ready = all(state == OK for state in found.values())
+        return JSONResponse(found, status_code=200 if is_ready else 503)
 
     async def metrics(self) -> Response:
         """Everything measured, in Prometheus' text format."""
         return Response(exposition(), media_type=CONTENT_TYPE_LATEST)
 
-    async def _look(self, check: Check) -> str:
+    async def look(self) -> dict[str, str]:
+        """`OK`, or a sentence that says what is wrong, for each backing service by name."""
+        found = await asyncio.gather(*(self._ask(check) for check in self._checks.values()))
+        return dict(zip(self._checks, found, strict=True))
+
+    async def _ask(self, check: Check) -> str:
         try:
             async with asyncio.timeout(_TIMEOUT_S):
                 await check()
@@ -52,4 +57,4 @@ class Health:
             return "no answer in time"
         except TritonTubeError as error:
             return str(error)
-        return _OK
+        return OK

@@ -16,12 +16,15 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from services.shared.catalog import Catalog
+from services.shared.errors import UnavailableError
 from services.shared.settings import WebSettings
 from services.shared.video import ACTIVE, PLAYABLE, Status, Video
-from services.web import wording
+from services.web import ringwords, wording
 from services.web.api import Before, Text
 from services.web.assets import Assets
-from services.web.problems import Problem
+from services.web.donut import donut_of
+from services.web.lookout import Lookout
+from services.web.problems import Problem, problem_of
 from services.web.reference import operations_of
 from services.web.views import VideoView
 
@@ -50,10 +53,12 @@ class Pages:
         *,
         catalog: Catalog,
         assets: Assets,
+        lookout: Lookout,
         openapi: Callable[[], dict[str, Any]],
     ) -> None:
         """`openapi` describes the JSON interface; asked for when somebody looks."""
         self._catalog = catalog
+        self._lookout = lookout
         self._openapi = openapi
         self._max_upload_bytes = settings.max_upload_bytes
         self._templates = _environment(assets)
@@ -63,6 +68,8 @@ class Pages:
             ("/videos/{video_id}", self.watch),
             ("/videos/{video_id}/card", self.card),
             ("/embed/{video_id}", self.embed),
+            ("/cluster", self.cluster),
+            ("/cluster/state", self.cluster_state),
             ("/docs", self.docs),
         ):
             self.router.add_api_route(path, page, methods=["GET", "HEAD"])
@@ -92,6 +99,21 @@ class Pages:
         """Nothing but the player, for frames on any site."""
         video = await self._catalog.get(video_id)
         return self._page("embed.html", _ANY_FRAMES, video=video, links=VideoView.of(video).links)
+
+    async def cluster(self) -> HTMLResponse:
+        """The storage cluster, and a change of it as it goes on."""
+        try:
+            return self._page("cluster.html", state=await self._lookout.look(), problem="")
+        except UnavailableError as error:
+            problem = problem_of(error)
+            page = self._page("cluster.html", state=None, problem=problem.detail)
+            page.status_code = problem.status.value
+            page.headers.update(problem.headers)
+            return page
+
+    async def cluster_state(self) -> HTMLResponse:
+        """The parts of that page that change, for the script that puts them there."""
+        return self._page("cluster_state.html", state=await self._lookout.look())
 
     async def docs(self) -> HTMLResponse:
         """The HTTP interface, described."""
@@ -128,6 +150,15 @@ def _environment(assets: Assets) -> Environment:
         "size": wording.size,
         "duration": wording.duration,
         "bitrate": wording.bitrate,
+        "percent": "{:.1%}".format,
+        "counted": ringwords.count,
+        "since": ringwords.since,
+        "until": ringwords.until,
+        "verdict": ringwords.verdict,
+        "is_away": ringwords.is_away,
+        "change_title": ringwords.change_title,
+        "pace_words": ringwords.pace_words,
+        "donut": donut_of,
         "age": _age,
         "hue": _hue,
         "code": _code,

@@ -96,6 +96,8 @@ class TranscoderSettings(Settings):
 
     work_dir: Path = Path("/tmp/tritontube")  # noqa: S108 - a default for scratch files; emptied at start
     """Scratch space; each worker uses a folder of its own in it, emptied at start."""
+    work_reserve_bytes: int = Field(default=256 * MIB, ge=0)
+    """Room on that disk that is left alone: jobs that would need it wait for more, or for another worker."""
     source_cache_bytes: int = Field(default=64 * MIB, ge=8 * MIB)
     """Memory for source bytes read from the ring."""
     max_pixels: int = Field(default=8192 * 4608, gt=0)

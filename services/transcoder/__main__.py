@@ -8,18 +8,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import shutil
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 
 from services.shared import lifecycle, service
 from services.shared.broker import Broker, JobConsumer
 from services.shared.catalog import Catalog, Starts, WorkBook
 from services.shared.content import ContentStore
 from services.shared.dispatch import Dispatcher
-from services.shared.errors import OutOfSpaceError
 from services.shared.etcd import EtcdClient
 from services.shared.settings import TranscoderSettings
 from services.shared.topology import Topology
@@ -29,6 +24,7 @@ from services.transcoder.prepare import Preparation
 from services.transcoder.process import Limits, encoder_identity
 from services.transcoder.progress import Progress
 from services.transcoder.runner import TaskRunner
+from services.transcoder.scratch import Scratch, scratch
 from services.transcoder.session import Session
 from services.transcoder.sweeper import Sweeper
 from services.transcoder.vigil import Vigil
@@ -44,8 +40,7 @@ async def serve(settings: TranscoderSettings, stop: asyncio.Event) -> None:
         TritonTubeError: it cannot start, or a part of it died.
     """
     encoder = await encoder_identity()
-    with _scratch(settings) as work_dir:
-        settings = settings.model_copy(update={"work_dir": work_dir})
+    with scratch(settings.work_dir, settings.instance, reserve_bytes=settings.work_reserve_bytes) as folder:
         async with (
             EtcdClient.configured(settings) as etcd,
             Topology.follow(etcd) as topology,
@@ -53,7 +48,16 @@ async def serve(settings: TranscoderSettings, stop: asyncio.Event) -> None:
             Broker.connect(settings.amqp_url, app_id="transcoder", instance=settings.instance) as broker,
             SourceFeed.start(content, cache_bytes=settings.source_cache_bytes) as feed,
         ):
-            await _work(settings, stop, etcd=etcd, content=content, broker=broker, feed=feed, encoder=encoder)
+            await _work(
+                settings,
+                stop,
+                etcd=etcd,
+                content=content,
+                broker=broker,
+                feed=feed,
+                folder=folder,
+                encoder=encoder,
+            )
 
 
 async def _work(
@@ -64,12 +68,15 @@ async def _work(
     content: ContentStore,
     broker: Broker,
     feed: SourceFeed,
+    folder: Scratch,
     encoder: str,
 ) -> None:
     catalog, book, dispatcher = Catalog(etcd), WorkBook(etcd), Dispatcher(broker)
     progress = Progress(catalog=catalog, book=book, content=content, dispatcher=dispatcher)
     limits = _limits(settings)
-    preparation = Preparation(content=content, feed=feed, settings=settings, encoder=encoder, limits=limits)
+    preparation = Preparation(
+        content=content, feed=feed, scratch=folder, settings=settings, encoder=encoder, limits=limits
+    )
     vigil = Vigil(etcd)
     planner = Planner(catalog=catalog, book=book, dispatcher=dispatcher, preparation=preparation, vigil=vigil)
     sweeper = Sweeper(
@@ -122,21 +129,6 @@ def _limits(settings: TranscoderSettings) -> Limits:
         silence_s=settings.stall_timeout_s,
         cpu_s=int(settings.job_timeout_s * (os.cpu_count() or 1)),
     )
-
-
-@contextmanager
-def _scratch(settings: TranscoderSettings) -> Iterator[Path]:
-    """This worker's folder for scratch files: what a killed predecessor left there is removed."""
-    folder = settings.work_dir / settings.instance
-    try:
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-    except OSError as error:
-        raise OutOfSpaceError(f"The scratch folder {folder} cannot be made: {error.strerror}.") from error
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 if __name__ == "__main__":

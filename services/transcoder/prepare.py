@@ -19,6 +19,7 @@ from services.transcoder.feed import SourceFeed
 from services.transcoder.probe import Bounds, probe
 from services.transcoder.process import Limits
 from services.transcoder.remux import remux
+from services.transcoder.scratch import Scratch
 from services.transcoder.source import SourceInfo
 from services.transcoder.timeline import make_plan, make_tasks
 
@@ -34,6 +35,7 @@ class Preparation:
         *,
         content: ContentStore,
         feed: SourceFeed,
+        scratch: Scratch,
         settings: TranscoderSettings,
         encoder: str,
         limits: Limits,
@@ -41,7 +43,7 @@ class Preparation:
         self._content = content
         self._feed = feed
         self._bounds = Bounds(duration_s=settings.max_duration_s, pixels=settings.max_pixels)
-        self._work_dir = settings.work_dir
+        self._scratch = scratch
         self._encoder = encoder
         self._limits = limits
 
@@ -51,6 +53,7 @@ class Preparation:
         Raises:
             UnsupportedMediaError: the source is not a video that can be played; the reason is for people.
             TransientJobError: a limit stopped ffmpeg.
+            OutOfSpaceError: this worker's disk has no room for what it takes.
             UnavailableError: the ring could not deliver the source.
         """
         info = await self._probed(video, video.source)
@@ -67,10 +70,11 @@ class Preparation:
             return await probe(given, bounds=self._bounds, limits=self._limits)
 
     async def _remuxed(self, video: Video) -> Source:
-        with tempfile.TemporaryDirectory(prefix="remux-", dir=self._work_dir) as folder:
+        limit = video.source.size_bytes + video.source.size_bytes // 4 + _REMUX_SLACK_BYTES
+        self._scratch.check_room(limit)
+        with tempfile.TemporaryDirectory(prefix="remux-", dir=self._scratch.folder) as folder:
             path = Path(folder) / "source.mkv"
             async with self._offered(video, video.source) as given:
-                limit = video.source.size_bytes + video.source.size_bytes // 4 + _REMUX_SLACK_BYTES
                 await remux(given, path, max_bytes=limit, limits=self._limits)
             return await self._stored(video, path)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import time
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -37,7 +38,7 @@ def shown(console: Console) -> str:
     return console.file.getvalue()
 
 
-def node(name: str, now: int, then: int, **more: object) -> pb.NodeStatus:
+def node(name: str, now: int, then: int, **more: Any) -> pb.NodeStatus:
     values = {"state": pb.NODE_STATE_ACTIVE, "live": True, "share": now / 8192, **more}
     return pb.NodeStatus(id=name, partitions=now, next_partitions=then, **values)
 
@@ -76,7 +77,7 @@ DONE = pb.ChangeRequest(
 )
 
 
-def changed(request: pb.ChangeRequest, **fields: object) -> pb.ChangeRequest:
+def changed(request: pb.ChangeRequest, **fields: Any) -> pb.ChangeRequest:
     copy = pb.ChangeRequest()
     copy.CopyFrom(request)
     copy.MergeFrom(pb.ChangeRequest(**fields))

@@ -74,7 +74,7 @@ class WebSettings(Settings):
     """Where the admin gRPC service listens; unset: not offered by this instance."""
     max_upload_bytes: int = Field(default=64 * GIB, gt=0)
     max_concurrent_uploads: int = Field(default=16, gt=0)
-    """More are answered 503 with Retry-After. Each takes at most `part_bytes` of memory and a bit."""
+    """More are answered 503 with Retry-After. All together hold at most so many parts in memory."""
     part_bytes: int = Field(default=32 * MIB, ge=MIB, le=32 * MIB)
     """An upload is stored in parts of this size."""
     upload_idle_timeout_s: float = Field(default=60.0, gt=0)

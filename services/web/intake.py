@@ -1,7 +1,8 @@
 """An upload on its way into the ring: cut into parts of a fixed size, each sent on while it arrives.
 
-Only the part that is being received is in memory (it may have to be sent again, to another node). A client
-that is faster than the ring is slowed down by not being read.
+Only the part that is being received is in memory (it may have to be sent again, to another node), and the one
+before it until its nodes have made it durable. A client that is faster than the ring is slowed down by not
+being read.
 """
 
 from __future__ import annotations
@@ -45,6 +46,8 @@ class Intake:
         self._max_bytes = max_bytes
         self._head = b""
         self._part: _Part | None = None
+        self._received: _Part | None = None
+        """The part before, all of which has come: it may not be durable yet."""
         self._parts = 0
         self._size_bytes = 0
         self._hash = hashlib.sha256()
@@ -57,8 +60,8 @@ class Intake:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Make sure that nothing is being stored any more."""
-        if self._part:
-            await self._part.abort()
+        for part in filter(None, (self._received, self._part)):
+            await part.abort()
 
     async def write(self, data: memoryview) -> None:
         """Take more bytes.
@@ -89,7 +92,9 @@ class Intake:
         """
         if not self._parts:
             await self._begin()
-        await self._end_part()
+        if self._part:
+            await self._end_part()
+        await self._settle()
         return Source(
             size_bytes=self._size_bytes,
             sha256=self._hash.hexdigest(),
@@ -118,9 +123,16 @@ class Intake:
         return self._part
 
     async def _end_part(self) -> None:
-        if self._part:
-            await self._part.finish()
-            self._part = None
+        """Let the part become durable while the next one comes in."""
+        assert self._part
+        await self._part.end()
+        await self._settle()
+        self._received, self._part = self._part, None
+
+    async def _settle(self) -> None:
+        if self._received:
+            await self._received.stored()
+            self._received = None
 
 
 class _Part:
@@ -141,13 +153,20 @@ class _Part:
         self.room_bytes -= len(piece)
         await self._pass(piece)
 
-    async def finish(self) -> None:
+    async def end(self) -> None:
+        """Say that this was all of it.
+
+        Raises:
+            UnavailableError: the ring has given up.
+        """
+        await self._pass(b"")
+
+    async def stored(self) -> None:
         """Wait until all of it is in the ring.
 
         Raises:
             UnavailableError: it cannot be stored.
         """
-        await self._pass(b"")
         await self._stored
 
     async def abort(self) -> None:

@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 
 class Commitment:
-    """Carries out steps. Each returns whether it was this instance that took it."""
+    """Carries out steps."""
 
     def __init__(
         self, etcd: EtcdClient, topology: Topology, records: Records, preparation: Preparation
@@ -35,7 +35,7 @@ class Commitment:
         self._preparation = preparation
 
     async def begin(self, request: Recorded[ChangeRequest]) -> bool:
-        """Begin the change that is asked for, or refuse it with the reason.
+        """Begin the change that is asked for, or refuse it with the reason; return whether it has begun by this.
 
         Raises:
             UnavailableError: etcd can't be reached, or it is not known whether the step was taken.
@@ -44,7 +44,8 @@ class Commitment:
         try:
             prepared = await self._preparation.prepare(view, request.record)
         except RequestError as error:
-            return await self._refuse(request, as_it_was, str(error))
+            await self._refuse(request, as_it_was, str(error))
+            return False
         running = await self._running() if request.record.spec.kind is ChangeKind.ABORT else []
         aborted = [entry for entry in running if entry.record.spec.kind is not ChangeKind.DEAD]
         return await self._write(
@@ -58,6 +59,9 @@ class Commitment:
     async def end(self) -> bool:
         """End the change in progress, if everybody required has reported sync at exactly its epoch.
 
+        Returns:
+            Whether they had. By whom it was ended then does not matter.
+
         Raises:
             UnavailableError: etcd can't be reached, or it is not known whether the step was taken.
         """
@@ -67,9 +71,8 @@ class Commitment:
             return False
         # Read after the state: whatever began at this epoch is among them.
         running = await self._running()
-        return await self._write(
-            settled, compares=[as_it_was], then=[], ending=running, outcome=RequestState.DONE
-        )
+        await self._write(settled, compares=[as_it_was], then=[], ending=running, outcome=RequestState.DONE)
+        return True
 
     def _as_it_was(self) -> Compare:
         return mod_revision_is(STATE_KEY, self._topology.revision)
@@ -99,13 +102,12 @@ class Commitment:
             log.info("ring epoch %d written, %s: %s", state.epoch, state.phase, change.strip())
         return result.succeeded
 
-    async def _refuse(self, request: Recorded[ChangeRequest], as_it_was: Compare, reason: str) -> bool:
+    async def _refuse(self, request: Recorded[ChangeRequest], as_it_was: Compare, reason: str) -> None:
         log.warning("request %s is refused: %s", request.record.id, reason)
         refused = request.record.ended(now_ms(), RequestState.REFUSED, reason=reason)
-        result = await self._etcd.txn(
+        await self._etcd.txn(
             [as_it_was, unchanged(request.kv)], then=[put_op(request.kv.key, refused.encode())]
         )
-        return result.succeeded
 
 
 def _table_op(prepared: Prepared) -> Op:

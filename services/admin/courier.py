@@ -16,7 +16,7 @@ from typing import Final
 from services.admin import changes
 from services.admin.records import Records
 from services.shared.broker import Broker, Envelope
-from services.shared.errors import UnavailableError
+from services.shared.errors import TritonTubeError, UnavailableError
 from services.shared.messages import HandoffEvent, HandoffReason, MessageType, handoff_queue
 from services.shared.ring.state import ChangeKind
 from services.shared.ring.view import RingView
@@ -107,7 +107,7 @@ class Courier:
             async with asyncio.TaskGroup() as group:
                 for _ in range(_AT_ONCE):
                     group.create_task(self._publish_each(events))
-        except* UnavailableError as errors:
+        except* TritonTubeError as errors:
             log.warning("storage nodes are not told through the broker: %s", errors.exceptions[0])
 
     async def _publish_each(self, events: Iterator[HandoffEvent]) -> None:

@@ -81,6 +81,7 @@ class Driver:
         if request is None:
             return False
         if await self._commitment.begin(request):
+            await self._topology.refresh()
             self._on_begun()
         return True
 

@@ -5,15 +5,15 @@ The id that the caller chose makes a repetition harmless: the same request again
 
 from __future__ import annotations
 
-import asyncio
 import re
 import secrets
 import time
 from typing import Final
 
+from services.admin.patience import patience
 from services.admin.preparation import Preparation, when_its_turn_comes
 from services.admin.records import Records
-from services.shared.errors import ConflictError, InvalidRequestError, UnavailableError
+from services.shared.errors import ConflictError, InvalidRequestError
 from services.shared.etcd import EtcdClient, absent, put_op
 from services.shared.ring.requests import ChangeRequest, ChangeSpec, request_key
 from services.shared.ring.state import ChangeKind
@@ -25,13 +25,6 @@ MAX_WAITING: Final = 32
 
 _ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _OWN_ID_BYTES: Final = 8
-_PATIENCE_S: Final = 8.0
-"""For etcd and the nodes to answer, altogether."""
-
-_NO_ANSWER: Final = (
-    "It could not be done in time: etcd or the storage node does not answer. Ask again later; with the same"
-    " request id nothing is done twice."
-)
 
 
 class Requests:
@@ -45,9 +38,7 @@ class Requests:
         self._records = records
         self._preparation = preparation
 
-    async def ask(
-        self, spec: ChangeSpec, *, request_id: str = "", patience_s: float = _PATIENCE_S
-    ) -> ChangeRequest:
+    async def ask(self, spec: ChangeSpec, *, request_id: str = "") -> ChangeRequest:
         """Take a request down, or find the one taken down before under this id.
 
         Raises:
@@ -58,11 +49,8 @@ class Requests:
         request_id = request_id or secrets.token_hex(_OWN_ID_BYTES)
         if not _ID.fullmatch(request_id):
             raise InvalidRequestError("A request id is 1 to 64 letters, digits, dots, dashes or underscores.")
-        try:
-            async with asyncio.timeout(patience_s):
-                return await self._known(request_id, spec) or await self._take_down(request_id, spec)
-        except TimeoutError as error:
-            raise UnavailableError(_NO_ANSWER) from error
+        async with patience():
+            return await self._known(request_id, spec) or await self._take_down(request_id, spec)
 
     async def find(self, request_id: str) -> ChangeRequest | None:
         """The request of this id, if there is or was one.

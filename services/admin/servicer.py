@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from services.admin.admin import Admin
 from services.admin.following import find_request, follow
+from services.admin.patience import patience
 from services.admin.preview import preview
 from services.admin.progress import progress_messages
 from services.admin.records import read_requests
@@ -58,7 +59,8 @@ class ClusterServicer(cluster_pb2_grpc.ClusterServiceServicer):
             RequestError: it can't be done, or makes no sense.
             UnavailableError: etcd can't be reached, or there is no ring yet.
         """
-        return await preview(self._admin, spec_of(request.change))
+        async with patience():
+            return await preview(self._admin, spec_of(request.change))
 
     async def WatchChange(  # noqa: N802
         self, request: pb.WatchChangeRequest, _context: Any
@@ -87,12 +89,14 @@ class ClusterServicer(cluster_pb2_grpc.ClusterServiceServicer):
         Raises:
             UnavailableError: etcd can't be reached.
         """
-        requests = await read_requests(self._admin.etcd)
+        async with patience():
+            requests = await read_requests(self._admin.etcd)
         return pb.ListChangesResponse(changes=[request_message(found.record) for found in reversed(requests)])
 
     async def _steps(self, request_id: str) -> AsyncGenerator[pb.WatchChangeResponse, None]:
         last = None
-        found = await find_request(self._admin, request_id)
+        async with patience():
+            found = await find_request(self._admin, request_id)
         async with aclosing(follow(self._admin, found)) as steps:
             async for step in steps:
                 view = self._admin.topology.view

@@ -23,7 +23,8 @@ from services.shared.errors import RequestError, UnavailableError
 from services.shared.etcd import EtcdClient, absent, delete_op, put_op, unchanged
 from services.shared.ring.progress import SUSPECT_PREFIX, Suspect, suspect_key
 from services.shared.ring.requests import ChangeSpec
-from services.shared.ring.state import AT_WORK, LIVE_PREFIX, ChangeKind, NodeState, RingState, live_key
+from services.shared.ring.state import AT_WORK, LIVE_PREFIX, ChangeKind, NodeState, live_key
+from services.shared.ring.view import RingView
 from services.shared.topology import Topology
 
 log = logging.getLogger(__name__)
@@ -62,6 +63,7 @@ class Suspects:
         self._requests = requests
         self._dead_after_s = dead_after_s
         self._settle_s = min(_SETTLE_S, dead_after_s)
+        self._kept: dict[str, int] = {}
         self._last_round: float | None = None
         self._steady_since = 0.0
 
@@ -78,13 +80,13 @@ class Suspects:
         Raises:
             UnavailableError: etcd can't be reached, or there is no ring yet.
         """
-        state = (await self._topology.refresh()).state
+        view = await self._topology.refresh()
         live = {kv.key for kv in (await self._etcd.range_snapshot(LIVE_PREFIX)).kvs}
         noted = await self._noted()
         self._note_contact()
         away = [
             node
-            for node, entry in state.nodes.items()
+            for node, entry in view.state.nodes.items()
             if entry.state in AT_WORK and live_key(node) not in live
         ]
         for node in away:
@@ -92,7 +94,7 @@ class Suspects:
                 await self._note(node)
         for node in noted.keys() - set(away):
             await self._forget(noted[node])
-        await self._give_up(state, [noted[node] for node in away if node in noted])
+        await self._give_up(view, [noted[node] for node in away if node in noted])
 
     async def _noted(self) -> dict[str, Recorded[Suspect]]:
         shelf = Shelf(SUSPECT_PREFIX, Suspect)
@@ -117,13 +119,13 @@ class Suspects:
     async def _forget(self, suspect: Recorded[Suspect]) -> None:
         await self._etcd.txn([unchanged(suspect.kv)], then=[delete_op(suspect.kv.key)])
 
-    async def _give_up(self, state: RingState, suspects: Sequence[Recorded[Suspect]]) -> None:
+    async def _give_up(self, view: RingView, suspects: Sequence[Recorded[Suspect]]) -> None:
         if not self._dead_after_s or not self._is_settled():
             return
         overdue = [entry for entry in suspects if self._is_overdue(entry.record)]
         overdue.sort(key=lambda entry: entry.record.since_ms)
-        for entry in overdue[: self._may_die(state)]:
-            await self._ask(entry.kv.key.removeprefix(SUSPECT_PREFIX), state.epoch)
+        for entry in overdue[: self._may_die(view)]:
+            await self._ask(entry.kv.key.removeprefix(SUSPECT_PREFIX), view.epoch)
 
     def _is_settled(self) -> bool:
         return asyncio.get_running_loop().time() - self._steady_since >= self._settle_s
@@ -131,21 +133,24 @@ class Suspects:
     def _is_overdue(self, suspect: Suspect) -> bool:
         return now_ms() - suspect.since_ms >= self._dead_after_s * 1000
 
-    def _may_die(self, state: RingState) -> int:
+    def _may_die(self, view: RingView) -> int:
         """How many more nodes may be given up now."""
-        dead = {node for node, entry in state.nodes.items() if entry.state is NodeState.DEAD}
+        dead = {node for node, entry in view.state.nodes.items() if entry.state is NodeState.DEAD}
         asked = {
             entry.record.node for entry in self._records.queue if entry.record.spec.kind is ChangeKind.DEAD
         }
-        return max(0, state.write_quorum - 1 - len(dead | asked))
+        return max(0, min(view.state.write_quorum, view.cur.replicas) - 1 - len(dead | asked))
 
     async def _ask(self, node: str, epoch: int) -> None:
         """Ask for it as an operator would. The same id at all instances: it is asked for once per epoch."""
+        if self._kept.get(node) == epoch:
+            return
         spec = ChangeSpec(kind=ChangeKind.DEAD, node=node)
         try:
             await self._requests.ask(spec, request_id=request_id(node, epoch))
         except RequestError as error:
-            log.warning("storage node %s has been away for long and is kept: %s", node, error)
+            self._kept[node] = epoch
+            log.warning("storage node %s has been away for long and is not given up: %s", node, error)
 
 
 def request_id(node: str, epoch: int) -> str:

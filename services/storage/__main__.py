@@ -13,6 +13,7 @@ from typing import Any, Final
 import grpc
 
 from services.shared import lifecycle, service
+from services.shared.broker import Broker
 from services.shared.content.channels import Channels
 from services.shared.errors import InvalidRequestError
 from services.shared.etcd import EtcdClient
@@ -23,14 +24,15 @@ from services.shared.stubs.tritontube.storage.v1 import storage_pb2, storage_pb2
 from services.shared.topology import Topology
 from services.storage import metrics
 from services.storage.datafolder import opened
+from services.storage.exchange import exchange
+from services.storage.handoff import Handoff
 from services.storage.identity import Identity
+from services.storage.inbox import HandoffInbox
 from services.storage.membership import Membership
-from services.storage.offers import Offers
 from services.storage.pace import Pace
-from services.storage.promises import Promises
 from services.storage.rescan import rescan
 from services.storage.servicer import StorageServicer
-from services.storage.summaries import Summaries
+from services.storage.store import Store
 from services.storage.threads import Threads
 from services.storage.tombstones import Tombstones
 from services.storage.upkeep import upkeep
@@ -58,6 +60,9 @@ async def serve(settings: StorageSettings, stop: asyncio.Event) -> None:
             EtcdClient.configured(settings) as etcd,
             Topology.follow(etcd) as topology,
             Channels.over(topology) as channels,
+            Broker.connect(
+                settings.amqp_url, app_id="storage", instance=settings.instance, connect_timeout_s=None
+            ) as broker,
         ):
             membership = Membership(
                 etcd=etcd,
@@ -71,16 +76,18 @@ async def serve(settings: StorageSettings, stop: asyncio.Event) -> None:
             tombstones = Tombstones(etcd=etcd, store=folder.store, threads=threads, node_id=live.id)
             pace = Pace(settings.handoff_bytes_per_s)
             care = upkeep(folder, settings, threads=threads, topology=topology, channels=channels, pace=pace)
-            promises = Promises()
-            summaries = Summaries(folder.store.index)
-            offers = Offers(
-                store=folder.store,
-                space=folder.space,
+            traffic = exchange(
+                folder,
+                settings,
+                etcd=etcd,
                 threads=threads,
-                epochs=membership,
-                promises=promises,
-                summaries=summaries,
+                topology=topology,
+                membership=membership,
+                channels=channels,
+                inspector=care.inspector,
+                pace=pace,
             )
+            inbox = HandoffInbox(broker, node_id=live.id, handoff=traffic.handoff)
             servicer = StorageServicer(
                 folder=folder,
                 live=live,
@@ -88,8 +95,8 @@ async def serve(settings: StorageSettings, stop: asyncio.Event) -> None:
                 threads=threads,
                 inspector=care.inspector,
                 mender=care.mender,
-                offers=offers,
-                promises=promises,
+                offers=traffic.offers,
+                promises=traffic.promises,
                 memory_bytes=settings.staging_bytes,
             )
             work = (
@@ -97,7 +104,9 @@ async def serve(settings: StorageSettings, stop: asyncio.Event) -> None:
                 membership.follow_ring(),
                 tombstones.follow(),
                 tombstones.purge(),
-                rescan(folder.store, threads),
+                _hand_over(folder.store, threads, traffic.handoff),
+                traffic.reports.run(),
+                inbox.run(stop),
                 care.mender.run(),
                 care.scrubber.run(),
             )
@@ -112,6 +121,12 @@ def _live(settings: StorageSettings, identity: Identity) -> NodeLive:
         zone=settings.zone,
         started_at_ms=time.time_ns() // 1_000_000,
     )
+
+
+async def _hand_over(store: Store, threads: Threads, handoff: Handoff) -> None:
+    """Know all that is held, then see to it that the owners have it."""
+    await rescan(store, threads)
+    await handoff.run()
 
 
 async def _run(

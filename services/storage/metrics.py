@@ -20,6 +20,16 @@ SCRUBBED: Final = Counter(
 SCRUB_ROUNDS: Final = Counter(
     "tritontube_storage_scrub_rounds_total", "Times that all copies were read through."
 )
+HANDED_OVER: Final = Counter("tritontube_storage_handed_over_files_total", "Files sent to other nodes.")
+HANDED_OVER_BYTES: Final = Counter(
+    "tritontube_storage_handed_over_bytes_total", "Bytes of files sent to other nodes."
+)
+SURPLUS_DROPPED: Final = Counter(
+    "tritontube_storage_surplus_dropped_total", "Copies dropped because they belonged to other nodes."
+)
+HANDOFF_LEFT: Final = Gauge(
+    "tritontube_storage_handoff_left_files", "Copies known to be lacking at other nodes."
+)
 
 _FILES: Final = Gauge("tritontube_storage_files", "Files that the node holds.")
 _STORED: Final = Gauge("tritontube_storage_stored_bytes", "Bytes of files that the node holds.")

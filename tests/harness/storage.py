@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import json
 import sys
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import count
@@ -128,6 +128,19 @@ class StorageCluster:
     client: EtcdClient
     topology: Topology
 
+    async def candidate(self, *options: str) -> StorageNode:
+        """Start one more node, which is no member of the ring."""
+        node = StorageNode(
+            data=self.nodes[0].data.with_name(f"s{len(self.nodes)}"),
+            etcd=self.etcd.endpoints,
+            options=options,
+        )
+        self.nodes.append(node)
+        node.server.start()
+        await node.up()
+        await eventually(lambda: node.id in self.topology.live, deadline_s=60, what="the candidate is live")
+        return node
+
     @asynccontextmanager
     async def content(self, *, memory_bytes: int = 64 << 20) -> AsyncIterator[ContentStore]:
         """A client of the ring of its own, as another process would have it."""
@@ -188,9 +201,9 @@ async def storage_cluster(
     async with AsyncExitStack() as stack:
         client = await stack.enter_async_context(EtcdClient.connect(etcd.endpoints))
         topology = await stack.enter_async_context(Topology.follow(client))
+        stack.callback(_end, nodes)
         for node in nodes:
             node.server.start()
-            stack.callback(_end, node)
         for node in nodes:
             await node.up()
         async with asyncio.timeout(_READY_DEADLINE_S):
@@ -206,6 +219,7 @@ def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def _end(node: StorageNode) -> None:
-    if node.server.running:
-        node.server.kill()
+def _end(nodes: Iterable[StorageNode]) -> None:
+    for node in nodes:
+        if node.server.running:
+            node.server.kill()

@@ -1,0 +1,83 @@
+"""What a node does with other nodes, put together: it takes in what they hand over, and hands over itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from services.shared.content.channels import Channels
+from services.shared.etcd import EtcdClient
+from services.shared.settings import StorageSettings
+from services.shared.topology import Topology
+from services.storage.datafolder import DataFolder
+from services.storage.handoff import Handoff
+from services.storage.inspection import Inspector
+from services.storage.lane import Gear
+from services.storage.membership import Membership
+from services.storage.offers import Offers
+from services.storage.pace import Pace
+from services.storage.peers import Peers
+from services.storage.promises import Promises
+from services.storage.pushing import Pusher
+from services.storage.reports import Reports
+from services.storage.summaries import Summaries
+from services.storage.surplus import Surplus
+from services.storage.threads import Threads
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Exchange:
+    """The parts of it that others talk to."""
+
+    offers: Offers
+    promises: Promises
+    handoff: Handoff
+    reports: Reports
+
+
+def exchange(
+    folder: DataFolder,
+    settings: StorageSettings,
+    *,
+    etcd: EtcdClient,
+    threads: Threads,
+    topology: Topology,
+    membership: Membership,
+    channels: Channels,
+    inspector: Inspector,
+    pace: Pace,
+) -> Exchange:
+    """Put it together for a data folder; `pace` is that of all that the node moves by itself."""
+    node_id, store = folder.identity.node_id, folder.store
+    promises, summaries = Promises(), Summaries(store.index)
+    offers = Offers(
+        store=store,
+        space=folder.space,
+        threads=threads,
+        epochs=membership,
+        promises=promises,
+        summaries=summaries,
+    )
+    peers = Peers(channels, node_id=node_id, threads=threads, pace=pace)
+    pusher = Pusher(
+        store=store, threads=threads, peers=peers, inspector=inspector, streams=settings.handoff_streams
+    )
+    gear = Gear(
+        store=store,
+        threads=threads,
+        topology=topology,
+        summaries=summaries,
+        peers=peers,
+        pusher=pusher,
+        interval_s=settings.repair_interval_s,
+    )
+    surplus = Surplus(
+        node_id=node_id,
+        store=store,
+        threads=threads,
+        peers=peers,
+        summaries=summaries,
+        grace_s=settings.delete_grace_s,
+    )
+    reports = Reports(etcd=etcd, node_id=node_id)
+    handoff = Handoff(node_id=node_id, membership=membership, gear=gear, surplus=surplus, reports=reports)
+    return Exchange(offers=offers, promises=promises, handoff=handoff, reports=reports)

@@ -46,7 +46,11 @@ _RATE_TOLERANCE: Final = Fraction(1, 200)
 _SEGMENT_S: Final = 4
 _SHORTEST_PIECE_SEGMENTS: Final = 2
 _LONGEST_PIECE_SEGMENTS: Final = 4
+_LONGEST_CHEAP_PIECE_SEGMENTS: Final = 8
 _PIECES_PER_WORKER: Final = 4
+_WORTHWHILE_PIECE_PIXELS: Final = 150_000_000
+"""To encode, all rungs together. Each piece costs about 0.1 s for its process, the seek and the run-up; so many
+pixels take the encoder some three seconds, beside which that is little."""
 _MIN_TIMESCALE: Final = 10_000
 _MATROSKA_SEEK_MARGIN_S: Final = 0.14
 _FALLBACK_KEY_FRAMES: Final = 2
@@ -180,7 +184,7 @@ def _cuts(plan: Plan, video: VideoFacts, workers: int) -> list[int]:
     frame or two.
     """
     size = plan.segment_frames
-    step = _piece_segments(plan.segments, workers)
+    step = _piece_segments(plan, workers)
     cuts = [0]
     for segment in range(1, plan.segments):
         frame = segment * size
@@ -192,9 +196,14 @@ def _cuts(plan: Plan, video: VideoFacts, workers: int) -> list[int]:
     return cuts
 
 
-def _piece_segments(segments: int, workers: int) -> int:
-    wanted = (segments - 1) // (_PIECES_PER_WORKER * max(workers, 1))
-    return min(max(wanted, _SHORTEST_PIECE_SEGMENTS), _LONGEST_PIECE_SEGMENTS)
+def _piece_segments(plan: Plan, workers: int) -> int:
+    wanted = (plan.segments - 1) // (_PIECES_PER_WORKER * max(workers, 1))
+    segment_pixels = plan.segment_frames * sum(rung.width * rung.height for rung in plan.renditions)
+    worthwhile = -(-_WORTHWHILE_PIECE_PIXELS // segment_pixels)
+    return max(
+        min(max(wanted, _SHORTEST_PIECE_SEGMENTS), _LONGEST_PIECE_SEGMENTS),
+        min(worthwhile, _LONGEST_CHEAP_PIECE_SEGMENTS),
+    )
 
 
 def _piece(plan: Plan, video: VideoFacts, index: int, bounds: tuple[int, int | None]) -> Piece:

@@ -126,6 +126,13 @@ def test_pieces_get_longer_when_there_are_few_workers_for_a_long_video():
     assert piece_of(many[-2]).segments == 2
 
 
+def test_pieces_of_small_pictures_are_longer_so_that_each_is_worth_its_process():
+    large = plan_and_tasks(facts(), workers=8)[1]
+    small = plan_and_tasks(facts(width=320, height=180), workers=8)[1]
+    assert {piece_of(task).segments for task in large[3:-1]} == {2}
+    assert max(piece_of(task).segments for task in small if task.piece) == 8
+
+
 def test_a_remainder_of_less_than_a_segment_is_not_a_piece_of_its_own():
     _, tasks = plan_and_tasks(facts(end=21_000, packets=525))
     assert bounds(tasks) == [(0, 100), (100, 300), (300, None)]

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from enum import Enum
 from typing import Final
 
+from services.shared.catalog.keys import graves
 from services.shared.errors import OutOfSpaceError
 from services.shared.ring.placement import PARTITIONS, parse_key
 from services.shared.stubs.tritontube.storage.v1 import storage_pb2
@@ -98,7 +99,7 @@ class Offers:
 
     def _settled(self, offered: ObjectInfo, held: ObjectInfo | None) -> Answer | None:
         """The answer where the file need not be sent."""
-        if self._store.fence.is_buried(parse_key(offered.key).video_id):
+        if any(map(self._store.fence.is_buried, graves(*parse_key(offered.key)))):
             return Answer.DELETED
         if held is None:
             return None

@@ -110,14 +110,14 @@ class Fence:
         """Take an obstacle away: commits pass once none is left."""
         self._obstacles.pop(obstacle, None)
 
-    def bury(self, video_ids: Iterable[str]) -> None:
-        """Refuse the files of deleted videos from now on."""
+    def bury(self, graves: Iterable[str]) -> None:
+        """Refuse the files under these tombstones from now on."""
         with self._alone():
-            self._buried.update(video_ids)
+            self._buried.update(graves)
 
-    def forget(self, video_id: str) -> None:
-        """The video's deletion is over everywhere."""
-        self._buried.discard(video_id)
+    def forget(self, grave: str) -> None:
+        """The deletion is over everywhere."""
+        self._buried.discard(grave)
 
     def _closed_reason(self, *, but: Collection[Obstacle]) -> str:
         obstacles = self._obstacles.copy().items()

@@ -48,9 +48,10 @@ _SHORTEST_PIECE_SEGMENTS: Final = 2
 _LONGEST_PIECE_SEGMENTS: Final = 4
 _LONGEST_CHEAP_PIECE_SEGMENTS: Final = 8
 _PIECES_PER_WORKER: Final = 4
-_WORTHWHILE_PIECE_PIXELS: Final = 150_000_000
-"""To encode, all rungs together. Each piece costs about 0.1 s for its process, the seek and the run-up; so many
-pixels take the encoder some three seconds, beside which that is little."""
+WORTHWHILE_PIECE_PIXELS: Final = 150_000_000
+"""To encode, all rungs together. Each piece costs about 0.1 s for its process, the seek and the run-up; so
+many pixels take the encoder some three seconds, beside which that is little."""
+
 _MIN_TIMESCALE: Final = 10_000
 _MATROSKA_SEEK_MARGIN_S: Final = 0.14
 _FALLBACK_KEY_FRAMES: Final = 2
@@ -137,7 +138,14 @@ def _audio_tracks(info: SourceInfo, frames: int, fps: Rational) -> tuple[AudioTr
     )
 
 
-def make_tasks(plan: Plan, video: VideoFacts, *, workers: int, whole: bool = False) -> tuple[Task, ...]:
+def make_tasks(
+    plan: Plan,
+    video: VideoFacts,
+    *,
+    workers: int,
+    whole: bool = False,
+    worthwhile_pixels: int = WORTHWHILE_PIECE_PIXELS,
+) -> tuple[Task, ...]:
     """The tasks of a plan in the order in which they should start.
 
     The first segment in the lowest rendition comes first, alone, because it makes the video playable
@@ -149,8 +157,9 @@ def make_tasks(plan: Plan, video: VideoFacts, *, workers: int, whole: bool = Fal
         video: the facts it was made from.
         workers: how many workers are there to share the work.
         whole: make a single piece of it, for a source that cannot be cut by seeking.
+        worthwhile_pixels: pieces of small pictures get longer to hold so many, all rungs together.
     """
-    cuts = [0] if whole else _cuts(plan, video, workers)
+    cuts = [0] if whole else _cuts(plan, video, _piece_segments(plan, workers, worthwhile_pixels))
     bounds = zip(cuts, [*cuts[1:], None], strict=True)
     first, *rest = (_piece(plan, video, index, bound) for index, bound in enumerate(bounds))
     ordered = (*_urgent_tasks(plan, first), *(_video_task(piece) for piece in rest))
@@ -176,15 +185,14 @@ def _video_task(piece: Piece, *, urgent: bool = False) -> Task:
     return Task(name=f"piece-{piece.index}-{span}", kind=TaskKind.VIDEO, urgent=urgent, piece=piece)
 
 
-def _cuts(plan: Plan, video: VideoFacts, workers: int) -> list[int]:
-    """First segments of the pieces.
+def _cuts(plan: Plan, video: VideoFacts, step: int) -> list[int]:
+    """First segments of the pieces, which have `step` segments or more.
 
     A cut is left out where the decoder would have to run through more frames than a piece has before it
     reaches the cut, and where less than a segment would remain: the encoder's delay differs in runs of a
     frame or two.
     """
     size = plan.segment_frames
-    step = _piece_segments(plan, workers)
     cuts = [0]
     for segment in range(1, plan.segments):
         frame = segment * size
@@ -196,10 +204,10 @@ def _cuts(plan: Plan, video: VideoFacts, workers: int) -> list[int]:
     return cuts
 
 
-def _piece_segments(plan: Plan, workers: int) -> int:
+def _piece_segments(plan: Plan, workers: int, worthwhile_pixels: int) -> int:
     wanted = (plan.segments - 1) // (_PIECES_PER_WORKER * max(workers, 1))
     segment_pixels = plan.segment_frames * sum(rung.width * rung.height for rung in plan.renditions)
-    worthwhile = -(-_WORTHWHILE_PIECE_PIXELS // segment_pixels)
+    worthwhile = -(-worthwhile_pixels // segment_pixels)
     return max(
         min(max(wanted, _SHORTEST_PIECE_SEGMENTS), _LONGEST_PIECE_SEGMENTS),
         min(worthwhile, _LONGEST_CHEAP_PIECE_SEGMENTS),

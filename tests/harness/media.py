@@ -61,7 +61,7 @@ async def planned(location: Path | str) -> tuple[Input, Plan, tuple[Task, ...]]:
     source = Input(location=str(location))
     info = await probe(source)
     plan = make_plan(info, generation=1, encoder="test")
-    return source, plan, make_tasks(plan, info.video, workers=2)
+    return source, plan, make_tasks(plan, info.video, workers=2, worthwhile_pixels=0)
 
 
 async def transcode(location: Path | str) -> Transcoded:

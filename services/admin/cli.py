@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from services.admin import cli_changes, cli_cluster, cli_files
+from services.admin import cli_changes, cli_cluster, cli_files, cli_jobs
 
 app = typer.Typer(
     name="tritontube-admin",
@@ -15,6 +15,7 @@ app = typer.Typer(
 )
 for part in (cli_cluster, cli_changes, cli_files):
     app.add_typer(part.app)
+app.add_typer(cli_jobs.app, name="jobs")
 
 
 def main() -> None:

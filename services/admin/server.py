@@ -15,8 +15,8 @@ ADMIN_SERVICE = admin_pb2.DESCRIPTOR.services_by_name["VideoContentAdminService"
 CLUSTER_SERVICE = cluster_pb2.DESCRIPTOR.services_by_name["ClusterService"].full_name
 
 
-def admin_server(listen: str, admin: Admin) -> AbstractAsyncContextManager[RpcServer]:
-    """Serve the admin calls at `listen` (`host:port`) while the context lasts.
+def admin_server(listen: str, admin: Admin, *more: Service) -> AbstractAsyncContextManager[RpcServer]:
+    """Serve the admin calls, and `more` services, at `listen` (`host:port`) while the context lasts.
 
     Raises:
         ConflictError: nobody can listen there.
@@ -34,4 +34,5 @@ def admin_server(listen: str, admin: Admin) -> AbstractAsyncContextManager[RpcSe
             name=CLUSTER_SERVICE,
             register=lambda server: cluster_pb2_grpc.add_ClusterServiceServicer_to_server(cluster, server),
         ),
+        *more,
     )

@@ -44,9 +44,18 @@ class Dispatcher:
             UnavailableError: the broker did not confirm in time.
         """
         job = TaskJob(video_id=video.id, generation=video.generation, task=task.name)
-        message_id = f"{video.id}.{video.generation}.{task.name}"
-        queue = FIRST_QUEUE if task.urgent else BULK_QUEUE
-        await self._broker.publish_job(queue, _envelope(_TYPES[task.kind], message_id, video, job.encode()))
+        await self._publish(FIRST_QUEUE if task.urgent else BULK_QUEUE, video, task, job)
+
+    async def redo(self, video: Video, task: Task, *, tracks: tuple[str, ...] = ()) -> None:
+        """Ask some worker to do a finished task once more, or some of its tracks.
+
+        Raises:
+            UnavailableError: the broker did not confirm in time.
+        """
+        job = TaskJob(
+            video_id=video.id, generation=video.generation, task=task.name, redo=True, tracks=tracks
+        )
+        await self._publish(BULK_QUEUE, video, task, job)
 
     async def news(self, video: Video, *, what: str = "status") -> None:
         """Tell whoever cares that a video changed. Nobody depends on hearing it."""
@@ -56,6 +65,10 @@ class Dispatcher:
             await self._broker.publish_event(f"video.{what}", envelope)
         except UnavailableError as error:
             log.warning("video %s: news of %s not sent: %s", video.id, what, error)
+
+    async def _publish(self, queue: str, video: Video, task: Task, job: TaskJob) -> None:
+        message_id = f"{video.id}.{video.generation}.{task.name}"
+        await self._broker.publish_job(queue, _envelope(_TYPES[task.kind], message_id, video, job.encode()))
 
 
 def _envelope(kind: MessageType, message_id: str, video: Video, body: bytes) -> Envelope:

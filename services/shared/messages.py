@@ -35,6 +35,10 @@ class TaskJob(Record):
     video_id: str
     generation: int
     task: str
+    redo: bool = False
+    """Though it has been done: its files may have been lost. Nothing depends on the outcome."""
+    tracks: tuple[str, ...] = ()
+    """Of a piece that is done again: these renditions only; empty: all."""
 
 
 class VideoEvent(Record):

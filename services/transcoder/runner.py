@@ -86,10 +86,12 @@ class TaskRunner:
         video, plan = await self._current(job)
         claim = await self._claim(job, take_over=take_over)
         try:
-            work = self._do(video, plan, claim)
+            work = self._do(video, plan, claim, job)
             result = await self._vigil.over(work, key=claim.key, check=lambda: self._check(job, claim))
             await self._book.finish(claim, result)
         except UnfitPieceError as error:
+            if job.redo:
+                raise
             await self._start_over(video, error)
             return
         finally:
@@ -139,6 +141,7 @@ class TaskRunner:
                 worker=self._session.instance,
                 lease_id=self._session.lease_id,
                 take_over=take_over,
+                redo=job.redo,
             )
         except NotFoundError as error:
             raise FencedError(str(error)) from error
@@ -147,11 +150,11 @@ class TaskRunner:
         with contextlib.suppress(UnavailableError):  # then the lease gives it back
             await asyncio.shield(self._book.release(claim))
 
-    async def _do(self, video: Video, plan: Plan, claim: Claim) -> TaskResult:
+    async def _do(self, video: Video, plan: Plan, claim: Claim, job: TaskJob) -> TaskResult:
         began = monotonic()
         async with self._feed.offer(video.id, plan.remuxed or video.source) as source:
             try:
-                encoded = await self._encode(plan, claim, source)
+                encoded = await self._encode(plan, claim, source, job.tracks)
             except JobError:
                 source.check()
                 raise
@@ -159,11 +162,13 @@ class TaskRunner:
         return TaskResult(
             worker=self._session.instance,
             frames=encoded.frames,
-            tracks=dict(encoded.tracks),
+            tracks={**(claim.task.result.tracks if claim.task.result else {}), **encoded.tracks},
             elapsed_s=round(monotonic() - began, 3),
         )
 
-    async def _encode(self, plan: Plan, claim: Claim, source: OfferedSource) -> Encoded:
+    async def _encode(
+        self, plan: Plan, claim: Claim, source: OfferedSource, only: tuple[str, ...]
+    ) -> Encoded:
         given = Input(location=source.url, formats=plan.input_format)
         if claim.task.kind is TaskKind.PICTURES:
             return await self._pictures(plan, claim, given)
@@ -171,17 +176,20 @@ class TaskRunner:
             async with SegmentPusher(
                 self._content, video_id=claim.video_id, generation=claim.generation
             ) as pusher:
-                return await self._tracks(plan, claim, given, pusher)
+                return await self._tracks(plan, claim, given, pusher, only)
         except ConflictError as error:
             raise UnfitPieceError("Another attempt at this piece came out differently.") from error
 
-    async def _tracks(self, plan: Plan, claim: Claim, given: Input, pusher: SegmentPusher) -> Encoded:
+    async def _tracks(
+        self, plan: Plan, claim: Claim, given: Input, pusher: SegmentPusher, only: tuple[str, ...]
+    ) -> Encoded:
         if claim.task.audio is not None:
             sink = _Reporting(pusher, self._book, self._progress, claim)
             return await encode_audio(given, plan, claim.task.audio, sink, limits=self._limits)
         assert claim.task.piece is not None
         agreed = await self._agreed_inits(claim)
-        job = PieceJob(source=given, plan=plan, piece=claim.task.piece, init_sha256=agreed)
+        piece = claim.task.piece.model_copy(update={"renditions": only or claim.task.piece.renditions})
+        job = PieceJob(source=given, plan=plan, piece=piece, init_sha256=agreed)
         return await encode_piece(job, pusher, limits=self._limits)
 
     async def _agreed_inits(self, claim: Claim) -> dict[str, str]:

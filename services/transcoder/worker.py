@@ -99,6 +99,9 @@ class Worker:
         except PermanentJobError as error:
             log.warning("a message that nobody can act on: %s", error)
             return
+        if isinstance(job, TaskJob) and job.redo:
+            log.warning("video %s: %s could not be done again: %s", job.video_id, job.task, reason)
+            return
         if isinstance(job, TaskJob) and envelope.type == MessageType.PICTURES:
             log.warning("video %s goes without a poster: %s", job.video_id, reason)
             await self._runner.leave_out(job)

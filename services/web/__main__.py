@@ -11,6 +11,8 @@ from functools import partial
 
 from services.admin.admin import Admin
 from services.admin.coordinator import Coordinator
+from services.admin.jobs import JobDesk
+from services.admin.jobs_servicer import jobs_service
 from services.admin.server import admin_server
 from services.admin.status import cluster_status
 from services.shared import lifecycle, service
@@ -50,7 +52,8 @@ async def serve(settings: WebSettings, stop: asyncio.Event) -> None:
             Admin.follow(etcd, topology, dead_after_s=settings.dead_after_s)
         )
         if settings.admin_listen:
-            await resources.enter_async_context(admin_server(settings.admin_listen, admin))
+            jobs = jobs_service(JobDesk(etcd, broker))
+            await resources.enter_async_context(admin_server(settings.admin_listen, admin, jobs))
         coordinator = Coordinator(
             etcd, topology, replicas=settings.replicas, bootstrap_nodes=settings.bootstrap_nodes
         )

@@ -1,16 +1,16 @@
-"""Dead letters on a real RabbitMQ: found, read, and sent on their way again."""
+"""Dead letters on a real RabbitMQ: what becomes one, and what can be done with it."""
 
 from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
 
-from services.shared.broker import Broker, JobConsumer, dead_queue
+from services.shared.broker import Broker, Envelope, JobConsumer, dead_queue
 from services.shared.broker.topology import DELIVERY_LIMIT
 from services.shared.messages import BULK_QUEUE, FIRST_QUEUE
 from tests.harness.rabbitmq import VirtualHost
 from tests.harness.waiting import eventually
-from tests.harness.workshop import Workshop, connected, job, running, worker
+from tests.harness.workshop import Workshop, connected, job, running
 
 
 async def bury(broker: Broker, *names: str) -> None:
@@ -37,30 +37,23 @@ async def test_listing_shows_the_reason_and_leaves_them_where_they_are(vhost: Vi
 async def test_there_may_be_none(vhost: VirtualHost) -> None:
     async with connected(vhost.url, instance="admin") as broker:
         assert await broker.dead_letters.list("storage.handoff.node-1") == ()
-        assert await broker.dead_letters.requeue(FIRST_QUEUE) == 0
+        assert await broker.dead_letters.discard(FIRST_QUEUE, lambda _: True) == 0
 
 
-async def test_a_revived_job_starts_over(vhost: VirtualHost) -> None:
-    shop = Workshop()
-    async with connected(vhost.url, instance="admin") as broker:
-        await bury(broker, "piece-1", "piece-2", "piece-3")
-        assert await broker.dead_letters.requeue(BULK_QUEUE, message_id="piece-2") == 1
-        async with worker(vhost.url, shop):
-            await eventually(lambda: shop.finished, what="it was done")
-
-        assert await broker.depth(dead_queue(BULK_QUEUE)) == 2
-    [envelope] = shop.started
-    assert (envelope.message_id, envelope.attempt, envelope.error) == ("piece-2", 1, "")
-
-
-async def test_all_can_be_revived_at_once(vhost: VirtualHost) -> None:
+async def test_those_that_are_wanted_can_be_thrown_away(vhost: VirtualHost) -> None:
     async with connected(vhost.url, instance="admin") as broker:
         await bury(broker, "piece-1", "piece-2", "piece-3")
 
-        assert await broker.dead_letters.requeue(BULK_QUEUE) == 3
+        assert (
+            await broker.dead_letters.discard(BULK_QUEUE, lambda letter: letter.message_id == "piece-2") == 1
+        )
 
-        assert await broker.depth(BULK_QUEUE) == 3
-        assert await broker.depth(dead_queue(BULK_QUEUE)) == 0
+        left = await broker.dead_letters.list(BULK_QUEUE)
+    assert [letter.message_id for letter in left] == ["piece-1", "piece-3"]
+
+
+def _is_second(letter: Envelope) -> bool:
+    return letter.message_id == "piece-2"
 
 
 async def test_a_job_that_kills_its_workers_becomes_a_dead_letter(vhost: VirtualHost) -> None:

@@ -1,9 +1,8 @@
-"""Looking at dead letters, and giving them another life."""
+"""Looking at dead letters, and throwing them away."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from dataclasses import replace
+from collections.abc import AsyncIterator, Callable
 from typing import Final
 
 from aio_pika.abc import AbstractChannel
@@ -17,6 +16,8 @@ from services.shared.broker.publisher import Publisher
 from services.shared.broker.topology import Topology, dead_queue
 
 _AT_ONCE: Final = 1_000
+
+Wanted = Callable[[Envelope], bool]
 
 
 class DeadLetters:
@@ -36,32 +37,19 @@ class DeadLetters:
         async with self._link.channel() as channel:
             return tuple([letter.envelope async for letter in self._read(channel, work_queue, limit)])
 
-    async def requeue(self, work_queue: str, *, message_id: str | None = None, limit: int = _AT_ONCE) -> int:
-        """Send dead letters back to their work queue, as if never tried.
-
-        Args:
-            work_queue: whose.
-            message_id: only those with this id; None: all.
-            limit: how many are looked at.
-
-        Returns:
-            How many were sent.
+    async def discard(self, work_queue: str, wanted: Wanted, *, limit: int = _AT_ONCE) -> int:
+        """Throw away those of the oldest `limit` dead letters that are `wanted`; return how many.
 
         Raises:
-            UnavailableError: the broker is away; some may have been sent.
+            UnavailableError: the broker is away; some may be gone.
         """
-        sent = 0
+        discarded = 0
         async with self._link.channel() as channel:
             async for letter in self._read(channel, work_queue, limit):
-                if message_id in {None, letter.envelope.message_id}:
-                    await self._revive(letter, work_queue)
-                    sent += 1
-        return sent
-
-    async def _revive(self, letter: Delivery, work_queue: str) -> None:
-        fresh = replace(letter.envelope, attempt=1, error="", detail="")
-        await self._publisher.job(work_queue, fresh)
-        await letter.ack()
+                if wanted(letter.envelope):
+                    await letter.ack()
+                    discarded += 1
+        return discarded
 
     async def _read(self, channel: AbstractChannel, work_queue: str, limit: int) -> AsyncIterator[Delivery]:
         """Borrow letters; those that are not settled go back when the channel closes."""

@@ -94,9 +94,19 @@ class WorkBook:
         }
 
     async def claim(
-        self, video_id: str, generation: int, name: str, *, worker: str, lease_id: int, take_over: bool
+        self,
+        video_id: str,
+        generation: int,
+        name: str,
+        *,
+        worker: str,
+        lease_id: int,
+        take_over: bool,
+        redo: bool = False,
     ) -> Claim:
         """Take a task: from nobody, or, with `take_over`, from whoever the broker has given up on.
+
+        With `redo`, also one that has been done.
 
         Raises:
             NotFoundError: there is no such task (the video was deleted or started over).
@@ -106,7 +116,7 @@ class WorkBook:
         if kv is None:
             raise NotFoundError(f"There is no task {name} of generation {generation}.")
         task = Task.model_validate_json(kv.value)
-        if task.done:
+        if task.done and not redo:
             raise FencedError(f"Task {name} is done already.")
         value = ClaimRecord(worker=worker, token=secrets.token_hex(8)).encode()
         claim = Claim(video_id=video_id, generation=generation, task=task, value=value)

@@ -1,0 +1,196 @@
+"""What operators do about jobs: look at those that were given up, have them done after all, cancel, redo."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from pydantic import ValidationError
+
+from services.shared.broker import Broker, Envelope
+from services.shared.catalog import Catalog, Starts, WorkBook
+from services.shared.dispatch import Dispatcher
+from services.shared.errors import ConflictError, NotFoundError
+from services.shared.etcd import EtcdClient
+from services.shared.messages import BULK_QUEUE, FIRST_QUEUE
+from services.shared.video import PLAYABLE, Record, Task, Video
+
+log = logging.getLogger(__name__)
+
+_QUEUES: Final = (FIRST_QUEUE, BULK_QUEUE)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selection:
+    """Which dead letters are meant: all that is set must fit."""
+
+    message_id: str = ""
+    video_id: str = ""
+
+    def fits(self, letter: Envelope) -> bool:
+        """Whether a letter is meant."""
+        return self.message_id in {"", letter.message_id} and self.video_id in {"", letter.correlation_id}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Requeued:
+    """What became of the videos whose jobs were to be done after all, by id."""
+
+    resumed: list[str] = field(default_factory=list)
+    restarted: list[str] = field(default_factory=list)
+    dropped: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Worklist:
+    """A video, and how each of its tasks stands."""
+
+    video: Video
+    tasks: list[Task]
+    claimed: dict[str, str]
+    begun: dict[str, list[str]]
+
+
+class _About(Record):
+    """What all jobs say."""
+
+    video_id: str
+    generation: int
+
+
+class JobDesk:
+    """The jobs of all videos."""
+
+    def __init__(self, etcd: EtcdClient, broker: Broker) -> None:
+        self._catalog = Catalog(etcd)
+        self._book = WorkBook(etcd)
+        self._starts = Starts(etcd)
+        self._dead_letters = broker.dead_letters
+        self._dispatcher = Dispatcher(broker)
+
+    async def dead(self, selection: Selection, *, limit: int) -> list[Envelope]:
+        """The oldest jobs that were given up, at most `limit` of each queue.
+
+        Raises:
+            UnavailableError: the broker is away.
+        """
+        found: list[Envelope] = []
+        for queue in _QUEUES:
+            found += await self._dead_letters.list(queue, limit=limit)
+        return [letter for letter in found if selection.fits(letter)]
+
+    async def discard(self, selection: Selection) -> int:
+        """Throw jobs that were given up away; how many.
+
+        Raises:
+            UnavailableError: the broker is away; some may be gone.
+        """
+        return sum([await self._dead_letters.discard(queue, selection.fits) for queue in _QUEUES])
+
+    async def requeue(self, selection: Selection) -> Requeued:
+        """Have given-up jobs done after all. What is to be done is read from the records, not the letters.
+
+        Raises:
+            UnavailableError: etcd or the broker is away; what was not done yet can be asked for again.
+        """
+        outcome = Requeued()
+        for about in _subjects(await self.dead(selection, limit=1_000)):
+            await self._revive(about, outcome)
+        await self.discard(selection)
+        return outcome
+
+    async def worklist(self, video_id: str) -> Worklist:
+        """The tasks of a video.
+
+        Raises:
+            NotFoundError: there is no such video.
+        """
+        video = await self._catalog.get(video_id)
+        name = (video.id, video.generation)
+        return Worklist(
+            video=video,
+            tasks=sorted(await self._book.tasks(*name), key=lambda task: task.order),
+            claimed=await self._book.claimed(*name),
+            begun=await self._starts.of(*name),
+        )
+
+    async def cancel(self, video_id: str) -> None:
+        """Stop processing a video.
+
+        Raises:
+            NotFoundError: there is no such video.
+            ConflictError: it is not being processed.
+        """
+        await self._dispatcher.news(await self._catalog.cancel(video_id), what="cancelled")
+
+    async def redo(self, video_id: str, *, piece: int | None, track: str) -> list[str]:
+        """Have finished tasks done once more; their names.
+
+        Args:
+            video_id: whose.
+            piece: only this one.
+            track: only this rendition or sound track; empty: all.
+
+        Raises:
+            NotFoundError: there is no such video, piece or track.
+            ConflictError: the video cannot be played: nothing of it is finished.
+        """
+        video = await self._catalog.get(video_id)
+        if video.status not in PLAYABLE:
+            raise ConflictError(f"Only what has been done can be done again; this video is {video.status}.")
+        tasks = await self._book.tasks(video.id, video.generation)
+        chosen = [task for task in tasks if task.done and _is_chosen(task, piece, track)]
+        if not chosen:
+            raise NotFoundError("The video has no such piece or track that is finished.")
+        for task in chosen:
+            await self._dispatcher.redo(video, task, tracks=(track,) if track and task.piece else ())
+        return [task.name for task in chosen]
+
+    async def _revive(self, about: _About, outcome: Requeued) -> None:
+        try:
+            video = await self._catalog.get(about.video_id)
+        except NotFoundError:
+            outcome.dropped.append(about.video_id)
+            return
+        if video.generation != about.generation or not video.retryable:
+            outcome.dropped.append(video.id)
+        elif await self._book.plan(video.id, video.generation):
+            await self._resume(video)
+            outcome.resumed.append(video.id)
+        else:
+            again = await self._catalog.retry(video.id)
+            await self._dispatcher.plan(again)
+            await self._dispatcher.news(again)
+            outcome.restarted.append(video.id)
+
+    async def _resume(self, video: Video) -> None:
+        await self._starts.forget(video.id, video.generation)
+        video = await self._catalog.resume(video.id, video.generation)
+        await self._dispatcher.news(video)
+        tasks = await self._book.tasks(video.id, video.generation)
+        for task in sorted(tasks, key=lambda task: task.order):
+            if not task.done:
+                await self._dispatcher.task(video, task)
+
+
+def _is_chosen(task: Task, piece: int | None, track: str) -> bool:
+    if task.piece is not None:
+        return piece in {None, task.piece.index} and (not track or track in task.piece.renditions)
+    if task.audio is not None:
+        return piece is None and track in {"", task.audio.name}
+    return False
+
+
+def _subjects(letters: Sequence[Envelope]) -> list[_About]:
+    """What the letters are about, each once. Letters that nobody can read are about nothing."""
+    found: dict[tuple[str, int], _About] = {}
+    for letter in letters:
+        try:
+            about = _About.model_validate_json(letter.body)
+        except ValidationError:
+            log.warning("a dead letter that cannot be read: %s", letter.message_id)
+            continue
+        found[about.video_id, about.generation] = about
+    return [*found.values()]

@@ -35,7 +35,7 @@ class Commitment:
         self._preparation = preparation
 
     async def begin(self, request: Recorded[ChangeRequest]) -> bool:
-        """Begin the change that is asked for, or refuse it with the reason; return whether it has begun by this.
+        """Begin the change that is asked for, or refuse it with the reason; return whether this began it.
 
         Raises:
             UnavailableError: etcd can't be reached, or it is not known whether the step was taken.

@@ -7,10 +7,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from services.admin.checks import Checks
 from services.admin.commitment import Commitment
 from services.admin.courier import Courier
 from services.admin.driver import Driver
 from services.admin.examination import Examination
+from services.admin.findings import Graces
 from services.admin.preparation import Preparation
 from services.admin.records import Records
 from services.admin.requests import Requests
@@ -32,11 +34,17 @@ class Admin:
     requests: Requests
     dead_after_s: float
     """How long a member may be away before it is declared dead; 0: for ever."""
+    checks: Checks
 
     @classmethod
     @asynccontextmanager
     async def follow(
-        cls, etcd: EtcdClient, topology: Topology, *, dead_after_s: float = 0.0
+        cls,
+        etcd: EtcdClient,
+        topology: Topology,
+        *,
+        dead_after_s: float = 0.0,
+        graces: Graces | None = None,
     ) -> AsyncIterator[Admin]:
         """Follow the ring's records while the context lasts. Does not wait for etcd."""
         async with Records.follow(etcd) as records:
@@ -50,6 +58,7 @@ class Admin:
                 preparation=preparation,
                 requests=Requests(etcd, topology, records, preparation),
                 dead_after_s=dead_after_s,
+                checks=Checks(etcd, topology, graces=graces or Graces()),
             )
 
     async def work(self, broker: Broker) -> None:

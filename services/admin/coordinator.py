@@ -15,6 +15,7 @@ from tenacity import before_sleep_log, retry, retry_if_exception_type, wait_rand
 
 from services.admin.changes import Decision, first_ring
 from services.admin.housekeeping import Housekeeping
+from services.admin.orphans import Orphans
 from services.admin.retirement import Retirement
 from services.shared.errors import UnavailableError
 from services.shared.etcd import EtcdClient, absent, put_op
@@ -36,15 +37,25 @@ class Coordinator:
         topology: the live nodes.
         replicas: copies of each file in a ring that this instance forms.
         bootstrap_nodes: form it as soon as so many nodes are live.
+        orphan_grace_s: files that nothing refers to are kept so long.
     """
 
-    def __init__(self, etcd: EtcdClient, topology: Topology, *, replicas: int, bootstrap_nodes: int) -> None:
+    def __init__(
+        self,
+        etcd: EtcdClient,
+        topology: Topology,
+        *,
+        replicas: int,
+        bootstrap_nodes: int,
+        orphan_grace_s: float = 24 * 3600.0,
+    ) -> None:
         self._etcd = etcd
         self._topology = topology
         self._replicas = replicas
         self._bootstrap_nodes = bootstrap_nodes
         self._retirement = Retirement(etcd)
         self._housekeeping = Housekeeping(etcd)
+        self._orphans = Orphans(etcd, topology, grace_s=orphan_grace_s)
 
     async def run(self) -> None:
         """Work until cancelled. Outages of etcd are waited out."""
@@ -53,6 +64,7 @@ class Coordinator:
             try:
                 await self._retirement.round()
                 await self._housekeeping.round()
+                await self._orphans.round()
             except UnavailableError as error:
                 log.info("the records are tidied later: %s", error)
             await asyncio.sleep(_TIDY_INTERVAL_S)

@@ -21,7 +21,7 @@ def admin_server(listen: str, admin: Admin, *more: Service) -> AbstractAsyncCont
     Raises:
         ConflictError: nobody can listen there.
     """
-    original, cluster = VideoContentAdminServicer(admin), ClusterServicer(admin)  # type: ignore[abstract]
+    original, cluster = VideoContentAdminServicer(admin), ClusterServicer(admin)
     return serving(
         listen,
         Service(

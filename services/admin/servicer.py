@@ -93,6 +93,31 @@ class ClusterServicer(cluster_pb2_grpc.ClusterServiceServicer):
             requests = await read_requests(self._admin.etcd)
         return pb.ListChangesResponse(changes=[request_message(found.record) for found in reversed(requests)])
 
+    async def CheckFiles(  # noqa: N802
+        self, request: pb.CheckFilesRequest, _context: Any
+    ) -> AsyncGenerator[pb.CheckFilesResponse, None]:
+        """What is wrong with files, as it is found, then a summary.
+
+        Raises:
+            InvalidRequestError: that can't be the id of a video.
+            NotFoundError: there is no such video.
+            UnavailableError: etcd can't be reached, there is no ring yet, or enough checks are running.
+        """
+        async with aclosing(self._admin.checks.check(request)) as parts:
+            async for part in parts:
+                yield part
+
+    async def LocateFile(  # noqa: N802
+        self, request: pb.LocateFileRequest, _context: Any
+    ) -> pb.LocateFileResponse:
+        """Where a file belongs, and what each member of the ring says of it.
+
+        Raises:
+            InvalidRequestError: the key is malformed.
+            UnavailableError: etcd can't be reached, or there is no ring yet.
+        """
+        return await self._admin.checks.locate(request.key)
+
     async def _steps(self, request_id: str) -> AsyncGenerator[pb.WatchChangeResponse, None]:
         last = None
         async with patience():

@@ -35,7 +35,8 @@ from services.shared.video import (
     segment_file,
 )
 
-_SETTLED: Final = frozenset({Status.READY, Status.FAILED})
+SETTLED: Final = frozenset({Status.READY, Status.FAILED})
+"""Statuses in which nobody works for a video."""
 _MADE: Final = re.compile(
     r"(?P<track>[a-z0-9]+)-g(?P<generation>\d+)(-\d{5}\.m4s|-init\.mp4|-\d{5}\.part|\.jpg|\.mpd|\.m3u8)"
 )
@@ -55,7 +56,7 @@ class References:
     @property
     def settled(self) -> bool:
         """Whether nobody works for this video: nothing is added to it as long as that is so."""
-        return self.video.status in _SETTLED
+        return self.video.status in SETTLED
 
     def is_stray(self, name: str) -> bool:
         """Whether nothing refers to a file of this video, which is settled, and no work left to do would."""

@@ -11,6 +11,7 @@ from functools import partial
 
 from services.admin.admin import Admin
 from services.admin.coordinator import Coordinator
+from services.admin.findings import Graces
 from services.admin.jobs import JobDesk
 from services.admin.jobs_servicer import jobs_service
 from services.admin.server import admin_server
@@ -49,13 +50,22 @@ async def serve(settings: WebSettings, stop: asyncio.Event) -> None:
             )
         )
         admin = await resources.enter_async_context(
-            Admin.follow(etcd, topology, dead_after_s=settings.dead_after_s)
+            Admin.follow(
+                etcd,
+                topology,
+                dead_after_s=settings.dead_after_s,
+                graces=Graces(orphan_s=settings.orphan_grace_s),
+            )
         )
         if settings.admin_listen:
             jobs = jobs_service(JobDesk(etcd, broker))
             await resources.enter_async_context(admin_server(settings.admin_listen, admin, jobs))
         coordinator = Coordinator(
-            etcd, topology, replicas=settings.replicas, bootstrap_nodes=settings.bootstrap_nodes
+            etcd,
+            topology,
+            replicas=settings.replicas,
+            bootstrap_nodes=settings.bootstrap_nodes,
+            orphan_grace_s=settings.orphan_grace_s,
         )
         checks = _checks(etcd, topology, broker)
         app = WebApp(

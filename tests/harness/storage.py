@@ -18,7 +18,7 @@ from services.admin.coordinator import Coordinator
 from services.shared.content import ContentStore
 from services.shared.etcd import EtcdClient
 from services.shared.ring.placement import partition_of
-from services.shared.rpc import CHANNEL_OPTIONS
+from services.shared.rpc import CHANNEL_OPTIONS, CHUNK_BYTES
 from services.shared.stubs.tritontube.storage.v1 import storage_pb2, storage_pb2_grpc
 from services.shared.topology import Topology
 from services.shared.video import new_video_id
@@ -97,6 +97,23 @@ class StorageNode:
         async with self.stub() as stub:
             answer = await stub.Has(storage_pb2.HasRequest(keys=keys), timeout=10.0)
             return {file.key for file in answer.files}
+
+    async def put(self, key: str, data: bytes, *, epoch: int) -> None:
+        """Give it a copy, as a writer or another node would."""
+        put, digest = storage_pb2.PutRequest, hashlib.sha256(data).digest()
+        requests = [
+            put(header=storage_pb2.PutHeader(key=key, epoch=epoch)),
+            *(put(chunk=data[at : at + CHUNK_BYTES]) for at in range(0, len(data), CHUNK_BYTES)),
+            put(commit=storage_pb2.PutCommit(epoch=epoch, size_bytes=len(data), sha256=digest)),
+        ]
+        async with self.stub() as stub:
+            await stub.Put(iter(requests), timeout=30.0)
+
+    async def drop(self, key: str, *, epoch: int) -> None:
+        """Take its copy away, as the ring would: that is no loss to be mended."""
+        async with self.stub() as stub:
+            request = storage_pb2.DeleteRequest(key=key, epoch=epoch)
+            assert (await stub.Delete(request, timeout=30.0)).deleted
 
     def object_path(self, key: str) -> Path:
         """Where a key's object lies on its disk."""

@@ -6,7 +6,8 @@ import asyncio
 import logging
 import sys
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, Final
 
@@ -23,11 +24,10 @@ from services.shared.settings import StorageSettings
 from services.shared.stubs.tritontube.storage.v1 import storage_pb2, storage_pb2_grpc
 from services.shared.topology import Topology
 from services.storage import metrics
-from services.storage.datafolder import opened
-from services.storage.exchange import exchange
+from services.storage.datafolder import DataFolder, opened
+from services.storage.exchange import Links, exchange
 from services.storage.handoff import Handoff
 from services.storage.identity import Identity
-from services.storage.inbox import HandoffInbox
 from services.storage.membership import Membership
 from services.storage.pace import Pace
 from services.storage.rescan import rescan
@@ -41,6 +41,7 @@ log = logging.getLogger("services.storage")
 
 _DISK_THREADS: Final = 16
 _SERVICE: Final = storage_pb2.DESCRIPTOR.services_by_name["StorageService"].full_name
+_Work = Sequence[Coroutine[Any, Any, None]]
 _EVERYWHERE: Final = frozenset({"0.0.0.0", "[::]"})  # noqa: S104 - recognised here, not bound
 
 
@@ -55,62 +56,73 @@ async def serve(settings: StorageSettings, stop: asyncio.Event) -> None:
     )
     with data as folder, Threads(_DISK_THREADS) as threads:
         metrics.observe(folder)
-        live = _live(settings, folder.identity)
-        async with (
-            EtcdClient.configured(settings) as etcd,
-            Topology.follow(etcd) as topology,
-            Channels.over(topology) as channels,
-            Broker.connect(
-                settings.amqp_url, app_id="storage", instance=settings.instance, connect_timeout_s=None
-            ) as broker,
-        ):
-            membership = Membership(
-                etcd=etcd,
-                topology=topology,
-                fence=folder.store.fence,
-                identity=folder.identity,
-                threads=threads,
-                live=live,
-                lease_ttl_s=settings.lease_ttl_s,
-            )
-            tombstones = Tombstones(etcd=etcd, store=folder.store, threads=threads, node_id=live.id)
-            pace = Pace(settings.handoff_bytes_per_s)
-            care = upkeep(folder, settings, threads=threads, topology=topology, channels=channels, pace=pace)
-            traffic = exchange(
-                folder,
-                settings,
-                etcd=etcd,
-                threads=threads,
-                topology=topology,
-                membership=membership,
-                channels=channels,
-                inspector=care.inspector,
-                pace=pace,
-            )
-            inbox = HandoffInbox(broker, node_id=live.id, handoff=traffic.handoff)
-            servicer = StorageServicer(
-                folder=folder,
-                live=live,
-                epochs=membership,
-                threads=threads,
-                inspector=care.inspector,
-                mender=care.mender,
-                offers=traffic.offers,
-                promises=traffic.promises,
-                memory_bytes=settings.staging_bytes,
-            )
-            work = (
-                membership.keep_registered(),
-                membership.follow_ring(),
-                tombstones.follow(),
-                tombstones.purge(),
-                _hand_over(folder.store, threads, traffic.handoff),
-                traffic.reports.run(),
-                inbox.run(stop),
-                care.mender.run(),
-                care.scrubber.run(),
-            )
+        async with _linked(settings) as links:
+            servicer, work = _composed(folder, settings, links, threads=threads, stop=stop)
             await _run(settings, stop, servicer, work)
+
+
+@asynccontextmanager
+async def _linked(settings: StorageSettings) -> AsyncIterator[Links]:
+    async with (
+        EtcdClient.configured(settings) as etcd,
+        Topology.follow(etcd) as topology,
+        Channels.over(topology) as channels,
+        Broker.connect(
+            settings.amqp_url, app_id="storage", instance=settings.instance, connect_timeout_s=None
+        ) as broker,
+    ):
+        yield Links(etcd=etcd, topology=topology, channels=channels, broker=broker)
+
+
+def _composed(
+    folder: DataFolder, settings: StorageSettings, links: Links, *, threads: Threads, stop: asyncio.Event
+) -> tuple[StorageServicer, _Work]:
+    """The node's face, and what goes on behind it."""
+    live, pace = _live(settings, folder.identity), Pace(settings.handoff_bytes_per_s)
+    membership = _membership(folder, settings, links, threads, live)
+    tombstones = Tombstones(etcd=links.etcd, store=folder.store, threads=threads, node_id=live.id)
+    care = upkeep(
+        folder, settings, threads=threads, topology=links.topology, channels=links.channels, pace=pace
+    )
+    traffic = exchange(
+        folder, settings, links, threads=threads, membership=membership, inspector=care.inspector, pace=pace
+    )
+    servicer = StorageServicer(
+        folder=folder,
+        live=live,
+        epochs=membership,
+        threads=threads,
+        inspector=care.inspector,
+        mender=care.mender,
+        offers=traffic.offers,
+        promises=traffic.promises,
+        memory_bytes=settings.staging_bytes,
+    )
+    return servicer, (
+        membership.keep_registered(),
+        membership.follow_ring(),
+        tombstones.follow(),
+        tombstones.purge(),
+        _hand_over(folder.store, threads, traffic.handoff),
+        traffic.reports.run(),
+        traffic.inbox.run(stop),
+        care.mender.run(),
+        care.scrubber.run(),
+    )
+
+
+def _membership(
+    folder: DataFolder, settings: StorageSettings, links: Links, threads: Threads, live: NodeLive
+) -> Membership:
+    return Membership(
+        etcd=links.etcd,
+        topology=links.topology,
+        fence=folder.store.fence,
+        identity=folder.identity,
+        threads=threads,
+        live=live,
+        lease_ttl_s=settings.lease_ttl_s,
+    )
 
 
 def _live(settings: StorageSettings, identity: Identity) -> NodeLive:
@@ -133,7 +145,7 @@ async def _run(
     settings: StorageSettings,
     stop: asyncio.Event,
     servicer: StorageServicer,
-    work: Sequence[Coroutine[Any, Any, None]],
+    work: _Work,
 ) -> None:
     """Serve beside the background work. The server stops first: what it is at still needs the lease."""
     offered = Service(name=_SERVICE, register=partial(_add, servicer))

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from services.shared.broker import Broker
 from services.shared.content.channels import Channels
 from services.shared.etcd import EtcdClient
 from services.shared.settings import StorageSettings
 from services.shared.topology import Topology
 from services.storage.datafolder import DataFolder
+from services.storage.gear import Gear
 from services.storage.handoff import Handoff
+from services.storage.inbox import HandoffInbox
 from services.storage.inspection import Inspector
-from services.storage.lane import Gear
 from services.storage.membership import Membership
 from services.storage.offers import Offers
 from services.storage.pace import Pace
@@ -25,6 +27,16 @@ from services.storage.threads import Threads
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Links:
+    """What the node is connected to."""
+
+    etcd: EtcdClient
+    topology: Topology
+    channels: Channels
+    broker: Broker
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Exchange:
     """The parts of it that others talk to."""
 
@@ -32,21 +44,20 @@ class Exchange:
     promises: Promises
     handoff: Handoff
     reports: Reports
+    inbox: HandoffInbox
 
 
 def exchange(
     folder: DataFolder,
     settings: StorageSettings,
+    links: Links,
     *,
-    etcd: EtcdClient,
     threads: Threads,
-    topology: Topology,
     membership: Membership,
-    channels: Channels,
     inspector: Inspector,
     pace: Pace,
 ) -> Exchange:
-    """Put it together for a data folder; `pace` is that of all that the node moves by itself."""
+    """Put it together for a data folder. `pace` is that of all that the node moves by itself."""
     node_id, store = folder.identity.node_id, folder.store
     promises, summaries = Promises(), Summaries(store.index)
     offers = Offers(
@@ -57,27 +68,20 @@ def exchange(
         promises=promises,
         summaries=summaries,
     )
-    peers = Peers(channels, node_id=node_id, threads=threads, pace=pace)
-    pusher = Pusher(
-        store=store, threads=threads, peers=peers, inspector=inspector, streams=settings.handoff_streams
-    )
+    peers = Peers(links.channels, node_id=node_id, threads=threads, pace=pace)
     gear = Gear(
         store=store,
         threads=threads,
-        topology=topology,
+        topology=links.topology,
         summaries=summaries,
         peers=peers,
-        pusher=pusher,
+        pusher=Pusher(
+            store=store, threads=threads, peers=peers, inspector=inspector, streams=settings.handoff_streams
+        ),
         interval_s=settings.repair_interval_s,
     )
-    surplus = Surplus(
-        node_id=node_id,
-        store=store,
-        threads=threads,
-        peers=peers,
-        summaries=summaries,
-        grace_s=settings.delete_grace_s,
-    )
-    reports = Reports(etcd=etcd, node_id=node_id)
+    surplus = Surplus(gear, node_id=node_id, grace_s=settings.delete_grace_s)
+    reports = Reports(etcd=links.etcd, node_id=node_id)
     handoff = Handoff(node_id=node_id, membership=membership, gear=gear, surplus=surplus, reports=reports)
-    return Exchange(offers=offers, promises=promises, handoff=handoff, reports=reports)
+    inbox = HandoffInbox(links.broker, node_id=node_id, handoff=handoff)
+    return Exchange(offers=offers, promises=promises, handoff=handoff, reports=reports, inbox=inbox)

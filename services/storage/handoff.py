@@ -11,7 +11,8 @@ import logging
 
 from services.shared.ring.view import RingView
 from services.storage.duty import Duty
-from services.storage.lane import Gear, Lane
+from services.storage.gear import Gear
+from services.storage.lane import Lane
 from services.storage.membership import Membership
 from services.storage.patience import patiently
 from services.storage.reports import Reports

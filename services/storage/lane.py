@@ -8,20 +8,15 @@ import random
 from collections import Counter
 from collections.abc import AsyncGenerator, Collection, Iterable, Mapping, Sequence
 from contextlib import aclosing, suppress
-from dataclasses import dataclass
 from typing import Final
 
 from services.shared.errors import OutOfSpaceError, TritonTubeError, UnavailableError
 from services.shared.ring.placement import PARTITIONS, key_hash, partition_of
-from services.shared.topology import Topology
 from services.storage.duty import Amount, Duty
+from services.storage.gear import Gear
 from services.storage.objectfile import ObjectInfo
 from services.storage.offers import MAX_OFFERED, Answer
-from services.storage.peers import Peers
-from services.storage.pushing import Pusher
-from services.storage.store import Store
-from services.storage.summaries import Summaries, Summary
-from services.storage.threads import Threads
+from services.storage.summaries import Summary
 
 log = logging.getLogger(__name__)
 
@@ -30,20 +25,6 @@ _MAX_PAUSE_S: Final = 15.0
 """Between attempts to reach a destination that is away or full."""
 _MAX_PENDING_PAUSE_S: Final = 1.0
 """Between looks at files that other nodes are sending."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Gear:
-    """What lanes work with."""
-
-    store: Store
-    threads: Threads
-    topology: Topology
-    summaries: Summaries
-    peers: Peers
-    pusher: Pusher
-    interval_s: float
-    """How often a destination is compared with while nothing changes."""
 
 
 class Lane:

@@ -14,11 +14,8 @@ from services.shared.ring.view import RingView
 from services.storage import metrics
 from services.storage.duties import may_drop, owns
 from services.storage.duty import Duty
+from services.storage.gear import Gear
 from services.storage.objectfile import ObjectInfo
-from services.storage.peers import Peers
-from services.storage.store import Store
-from services.storage.summaries import Summaries
-from services.storage.threads import Threads
 from services.storage.together import together
 
 log = logging.getLogger(__name__)
@@ -37,21 +34,9 @@ class Surplus:
     only keeps them longer.
     """
 
-    def __init__(
-        self,
-        *,
-        node_id: str,
-        store: Store,
-        threads: Threads,
-        peers: Peers,
-        summaries: Summaries,
-        grace_s: float,
-    ) -> None:
+    def __init__(self, gear: Gear, *, node_id: str, grace_s: float) -> None:
+        self._gear = gear
         self._node_id = node_id
-        self._store = store
-        self._threads = threads
-        self._peers = peers
-        self._summaries = summaries
         self._grace_s = grace_s
         self._since: dict[int, float] = {}
         self._not_before: dict[int, float] = {}
@@ -65,7 +50,7 @@ class Surplus:
     async def run(self, duty: Duty) -> None:
         """Drop what may be dropped, for as long as the duty's epoch lasts."""
         while not duty.view.migrating:
-            self.look(duty.view, await self._threads.run(self._summaries.held))
+            self.look(duty.view, await self._gear.threads.run(self._gear.summaries.held))
             for partition in self._due():
                 if duty.is_settled(partition):
                     await self._clear(duty.view, partition)
@@ -94,13 +79,13 @@ class Surplus:
     async def _drop(self, view: RingView, partition: int, files: Sequence[ObjectInfo]) -> int:
         """Have every owner read its copies; drop those of which all have a sound one."""
         owners = view.owners(partition)
-        sound = await together(*(self._peers.verify(owner, files, epoch=view.epoch) for owner in owners))
+        sound = await together(*(self._gear.peers.verify(owner, files, epoch=view.epoch) for owner in owners))
         vouched = dict(zip(owners, sound, strict=True))
         dropped = 0
         for info in files:
             vouching = {owner: view.epoch for owner in owners if (info.key, info.sha256) in vouched[owner]}
             if self._may_drop(view, info, vouching):
-                dropped += await self._threads.run(self._store.remove, info.key, epoch=view.epoch)
+                dropped += await self._gear.threads.run(self._gear.store.remove, info.key, epoch=view.epoch)
         metrics.SURPLUS_DROPPED.inc(dropped)
         return dropped
 
@@ -119,7 +104,9 @@ class Surplus:
 
     async def _portions(self, partition: int) -> AsyncGenerator[list[ObjectInfo], None]:
         after = ""
-        while page := await self._threads.run(self._store.index.of_partition, partition, after=after):
+        while page := await self._gear.threads.run(
+            self._gear.store.index.of_partition, partition, after=after
+        ):
             after = page[-1].key
             for at in range(0, len(page), _AT_ONCE):
                 yield page[at : at + _AT_ONCE]

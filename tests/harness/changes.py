@@ -47,16 +47,21 @@ class Changes:
         snapshot = await self._cluster.client.range_snapshot(f"{SYNC_PREFIX}{epoch}/")
         return {kv.key.rpartition("/")[2] for kv in snapshot.kvs}
 
+    async def all_synced(self) -> None:
+        """Wait until everybody has reported who has to."""
+
+        async def reported() -> bool:
+            return await self.synced() >= changes.required_syncs(self._cluster.topology.view.state)
+
+        await eventually(reported, deadline_s=DEADLINE_S, what="all nodes have reported sync")
+
     async def commit(self) -> int:
         """Wait for everybody's report, and end the change; the epoch."""
+        await self.all_synced()
         view = await self._cluster.topology.refresh()
-
-        async def ripe() -> Decision | None:
-            state = changes.commit(view, await self.synced())
-            return Decision(state=state, table=view.next or view.cur) if state else None
-
-        decision = await eventually(ripe, deadline_s=DEADLINE_S, what="all nodes have reported sync")
-        return await self._publish(decision)
+        state = changes.commit(view, await self.synced())
+        assert state
+        return await self._publish(Decision(state=state, table=view.next or view.cur))
 
     async def progress(self, node: StorageNode) -> Progress | None:
         """What a node says of its part."""

@@ -31,7 +31,6 @@ log = logging.getLogger(__name__)
 
 _INTERVAL_S: Final = 2.0
 _LAPSE_S: Final = 10.0
-"""Rounds further apart than this count as interrupted: the process was frozen, or etcd away."""
 
 _SETTLE_S: Final = 60.0
 """How long after an interruption nobody is declared dead, for nodes to register again."""
@@ -46,6 +45,7 @@ class Suspects:
         records: requests that wait.
         requests: takes down that a node is to be given up.
         dead_after_s: how long a node may be away; 0: for ever.
+        lapse_s: rounds further apart than this count as interrupted: the process was frozen, or etcd away.
     """
 
     def __init__(
@@ -56,12 +56,14 @@ class Suspects:
         requests: Requests,
         *,
         dead_after_s: float,
+        lapse_s: float = _LAPSE_S,
     ) -> None:
         self._etcd = etcd
         self._topology = topology
         self._records = records
         self._requests = requests
         self._dead_after_s = dead_after_s
+        self._lapse_s = lapse_s
         self._settle_s = min(_SETTLE_S, dead_after_s)
         self._kept: dict[str, int] = {}
         self._last_round: float | None = None
@@ -104,7 +106,7 @@ class Suspects:
 
     def _note_contact(self) -> None:
         now = asyncio.get_running_loop().time()
-        if self._last_round is None or now - self._last_round > _LAPSE_S:
+        if self._last_round is None or now - self._last_round > self._lapse_s:
             self._steady_since = now
         self._last_round = now
 

@@ -43,15 +43,20 @@ async def four_nodes(ring_client: EtcdClient) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def watchman(
-    etcd: EtcdCluster, *, dead_after_s: float = 0.0
+    etcd: EtcdCluster, *, dead_after_s: float = 0.0, lapse_s: float = 10.0
 ) -> AsyncIterator[tuple[Suspects, Instance]]:
     """One that looks when it is told to."""
     async with idle_admin(etcd, dead_after_s=dead_after_s) as instance:
         admin = instance.admin
-        yield (
-            Suspects(admin.etcd, admin.topology, admin.records, admin.requests, dead_after_s=dead_after_s),
-            instance,
+        suspects = Suspects(
+            admin.etcd,
+            admin.topology,
+            admin.records,
+            admin.requests,
+            dead_after_s=dead_after_s,
+            lapse_s=lapse_s,
         )
+        yield suspects, instance
 
 
 async def suspected(client: EtcdClient) -> set[str]:
@@ -149,9 +154,16 @@ async def test_many_instances_ask_once_for_the_same_death(ring_etcd, ring_client
     assert len(await asked(ring_client)) == 1
 
 
-async def test_an_instance_that_has_only_just_come_up_gives_nobody_up(ring_etcd, ring_client):
-    """Nor does one that was cut off from etcd: whoever else was has had no time to come back."""
-    async with watchman(ring_etcd, dead_after_s=30) as (suspects, _):
+@pytest.mark.parametrize(
+    "timing",
+    [
+        pytest.param({"dead_after_s": 30, "lapse_s": 10}, id="it has only just come up"),
+        pytest.param({"dead_after_s": 0.001, "lapse_s": 0}, id="each round comes after a gap"),
+    ],
+)
+async def test_an_instance_that_was_cut_off_gives_nobody_up(ring_etcd, ring_client, timing):
+    """Whoever else was cut off has had no time to come back."""
+    async with watchman(ring_etcd, **timing) as (suspects, _):
         await ring_client.delete(live_key("a"))
         await ring_client.put(suspect_key("a"), LONG_AGO.encode())
         for _ in range(3):

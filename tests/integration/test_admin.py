@@ -1,15 +1,14 @@
-"""The admin server over real gRPC, on a real etcd, asked by gRPC clients and by the command line."""
+"""The admin server over real gRPC, on a real etcd."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import grpc
 import pytest
@@ -32,7 +31,6 @@ from tests.harness.ring import live_nodes, publish, ring_state
 from tests.harness.waiting import eventually
 
 DEADLINE_S = 60.0
-CLI = str(Path(sys.executable).with_name("tritontube-admin"))
 
 
 @pytest_asyncio.fixture
@@ -58,21 +56,6 @@ async def server(admin: Admin) -> AsyncIterator[str]:
 async def channel(server: str) -> AsyncIterator[grpc.aio.Channel]:
     async with grpc.aio.insecure_channel(server) as opened:
         yield opened
-
-
-class Outcome(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
-async def cli(*arguments: str, admin: str | None = None) -> Outcome:
-    env = {**os.environ, "COLUMNS": "200"} | ({"TRITONTUBE_ADMIN": admin} if admin else {})
-    process = await asyncio.create_subprocess_exec(
-        *(CLI, *arguments), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, env=env
-    )
-    out, err = await asyncio.wait_for(process.communicate(), DEADLINE_S)
-    return Outcome(process.returncode or 0, out.decode(), err.decode())
 
 
 # ---- the original calls ----
@@ -203,59 +186,3 @@ async def test_an_address_in_use_is_told_in_a_sentence(server, admin):
     with pytest.raises(ConflictError, match=f"Cannot listen on {server}"):
         async with admin_server(server, admin):
             pass
-
-
-# ---- the command line ----
-
-
-@pytest.mark.parametrize("way", ["argument", "option", "environment"])
-async def test_list_prints_one_address_per_line(ring_client, server, way):
-    await publish(ring_client, *ring_state(["b", "a"]))
-    arguments = {"argument": [server], "option": ["--server", server], "environment": []}[way]
-    outcome = await cli("list", *arguments, admin=server if way == "environment" else None)
-    assert outcome == (0, "a:9090\nb:9090\n", "")
-
-
-async def test_the_argument_wins_over_the_environment(ring_client, server):
-    await publish(ring_client, *ring_state(["a"]))
-    outcome = await cli("list", server, "--json", admin="127.0.0.1:1")
-    assert json.loads(outcome.out) == {"nodes": ["a:9090"]}
-
-
-async def test_status_prints_the_ring_and_its_nodes(ring_client, server):
-    await publish(ring_client, *ring_state(["a", "b"]))
-    outcome = await cli("status", server)
-    assert outcome.code == 0
-    assert outcome.out.startswith("Ring of 2 nodes at epoch 1, STABLE, 2 copies of each file.\nNODE\tADDRESS")
-    record = json.loads((await cli("status", server, "--json")).out)
-    assert [node["id"] for node in record["nodes"]] == ["a", "b"]
-
-
-async def test_a_failure_is_one_sentence_and_exit_code_one(server):
-    outcome = await cli("list", server)
-    assert outcome.code == 1
-    assert outcome.out == ""
-    assert outcome.err.startswith(f"tritontube-admin: {server}: The storage ring has not been formed yet")
-    assert outcome.err.count("\n") == 1
-
-
-@pytest.mark.parametrize("arguments", [("list",), ("status", "--json")])
-async def test_a_server_that_is_not_there_is_one_sentence_and_exit_code_one(arguments):
-    outcome = await cli(*arguments, "127.0.0.1:1")
-    assert outcome == (1, "", "tritontube-admin: 127.0.0.1:1 cannot be reached.\n")
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ("list", "localhost"),
-        ("list", "--server", "x"),
-        ("list", "http://localhost:1"),
-        ("fly",),
-        ("list", "--no"),
-    ],
-)
-async def test_wrong_usage_is_exit_code_two(arguments):
-    outcome = await cli(*arguments)
-    assert outcome.code == 2
-    assert "Usage: tritontube-admin" in outcome.err

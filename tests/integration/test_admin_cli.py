@@ -72,7 +72,7 @@ async def hand_over(client: EtcdClient, admin: Admin) -> None:
 @pytest.mark.parametrize("way", ["argument", "option", "environment"])
 async def test_list_prints_one_address_per_line(ring_client, bare_server, way):
     await publish(ring_client, *ring_state(["b", "a"]))
-    arguments = {"argument": [bare_server], "option": ["--bare_server", bare_server], "environment": []}[way]
+    arguments = {"argument": [bare_server], "option": ["--server", bare_server], "environment": []}[way]
     outcome = await cli("list", *arguments, admin=bare_server if way == "environment" else None)
     assert outcome == (0, "a:9090\nb:9090\n", "")
 

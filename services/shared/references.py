@@ -6,7 +6,8 @@ from these records that it is not wanted now and never will be:
 
 - Generations only grow, and work is only ever done for the present one. What belongs to an earlier one is out
   of use for good once the video is done with: `ready`, `failed`, or refused.
-- A `ready` video's tracks are finished: what lies beyond their recorded ends nobody will refer to.
+- A `ready` video's tracks are finished: what lies beyond their recorded ends nobody will refer to, nor to
+  tracks that were begun and then left out.
 - A refused video has no files.
 
 Everything else stays: of a `failed` video whatever its present generation may go on with, names that this
@@ -17,7 +18,7 @@ restored from a backup that is older than the files).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -51,7 +52,7 @@ class References:
     needed: frozenset[str]
     """Must be there: the records vouch for them."""
     tracks: frozenset[str]
-    """Names of the tracks of the present plan."""
+    """Names of all tracks that the present plan has or had: a rendition may be left out of it later."""
 
     @property
     def settled(self) -> bool:
@@ -94,11 +95,17 @@ def references(video: Video, plan: Plan | None, tasks: Iterable[Task]) -> Refere
         plan: of its present generation; None: there is none.
         tasks: of that plan.
     """
-    tracks = {*(r.name for r in plan.renditions), *(a.name for a in plan.audio)} if plan else set()
-    return References(video=video, needed=frozenset(_needed(video, plan, tasks)), tracks=frozenset(tracks))
+    tasks = [*tasks]
+    wanted = {*(r.name for r in plan.renditions), *(a.name for a in plan.audio)} if plan else set()
+    begun = {track for task in tasks if task.piece for track in task.piece.renditions}
+    return References(
+        video=video,
+        needed=frozenset(_needed(video, plan, wanted, tasks)),
+        tracks=frozenset(wanted | begun),
+    )
 
 
-def _needed(video: Video, plan: Plan | None, tasks: Iterable[Task]) -> Iterator[str]:
+def _needed(video: Video, plan: Plan | None, wanted: Collection[str], tasks: Iterable[Task]) -> Iterator[str]:
     if video.refused:
         return
     yield from _parts(video.source)
@@ -109,7 +116,7 @@ def _needed(video: Video, plan: Plan | None, tasks: Iterable[Task]) -> Iterator[
     if plan.remuxed:
         yield from _parts(plan.remuxed)
     for task in tasks:
-        yield from _made_by(task, plan.generation)
+        yield from _made_by(task, wanted, plan.generation)
     if video.status is Status.READY:
         yield from (final_file(name, plan.generation) for name in manifest_names(plan))
 
@@ -118,16 +125,16 @@ def _parts(source: Source) -> Iterator[str]:
     return map(source.part_file, range(source.parts))
 
 
-def _made_by(task: Task, generation: int) -> Iterator[str]:
-    """The files that a task has put into the ring, as far as that is recorded."""
+def _made_by(task: Task, wanted: Collection[str], generation: int) -> Iterator[str]:
+    """The files of wanted tracks that a task has put into the ring, as far as that is recorded."""
     if task.kind is TaskKind.PICTURES:
         if task.result and task.result.frames:
             yield poster_file(generation)
         return
     for track, first, segments in _recorded(task):
-        if segments:
+        if segments and track in wanted:
             yield init_file(track, generation)
-        yield from (segment_file(track, generation, first + number) for number in range(segments))
+            yield from (segment_file(track, generation, first + number) for number in range(segments))
 
 
 def _recorded(task: Task) -> Iterator[tuple[str, int, int]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 
+from services.shared.catalog.keys import graves
 from services.shared.content.nodes import Download, Nodes
 from services.shared.errors import (
     CorruptFileError,
@@ -48,7 +49,7 @@ class Fetcher:
             UnavailableError: nobody who could be asked has one, or this node takes no writes.
         """
         view = self._topology.view
-        self._store.fence.check(epoch=view.epoch, video_id=parse_key(key).video_id)
+        self._store.fence.check(epoch=view.epoch, graves=graves(*parse_key(key)))
         silent: TritonTubeError | None = None
         for node in view.read_order(key):
             if node == self._node_id:

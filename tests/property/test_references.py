@@ -59,6 +59,12 @@ class VideoLife(RuleBasedStateMachine):
         if not sound.done:
             self.tasks[2] = sound.model_copy(update={"segments_done": max(segments, sound.segments_done)})
 
+    @precondition(lambda self: self.plan and self.working)
+    @rule()
+    def leave_a_rendition_out(self):
+        assert self.plan
+        self.plan = self.plan.model_copy(update={"renditions": self.plan.renditions[:1]})
+
     @precondition(lambda self: self.plan and self.video.status in ACTIVE | {Status.READY})
     @rule()
     def measure(self):
@@ -113,7 +119,8 @@ class VideoLife(RuleBasedStateMachine):
         if self.plan is None:
             return set()
         finished = self.video.model_copy(update={"status": Status.READY, "poster": True})
-        return set(references(finished, self.plan, map(done, task_records())).needed)
+        whole = plan_record(self.plan.generation)
+        return set(references(finished, whole, map(done, task_records())).needed)
 
 
 TestVideoLife = VideoLife.TestCase

@@ -59,6 +59,16 @@ def test_a_damaged_source_makes_fewer_segments_and_those_beyond_are_garbage():
     assert found.is_garbage("480p-g0-00003.m4s")
 
 
+def test_a_rendition_that_was_left_out_is_no_longer_needed():
+    plan = plan_record()
+    plan = plan.model_copy(update={"renditions": plan.renditions[:1]})
+    found = references(video_record(status=Status.READY), plan, map(done, task_records()))
+    assert found.needed == SOURCE | files("240p", 0, 1, 2, 3) | files("a0", 0, 1, 2, 3) | (
+        MANIFESTS - {"480p-g0.m3u8"}
+    ) | {"poster-g0.jpg"}
+    assert found.is_garbage("480p-g0-00000.m4s")
+
+
 def test_a_refused_video_needs_nothing_and_all_it_has_is_garbage():
     found = references(video_record(status=Status.FAILED, refused=True), None, ())
     assert found.needed == set()

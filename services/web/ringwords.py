@@ -97,7 +97,10 @@ def _nodes_away(cluster: ClusterView, away: Sequence[str]) -> Verdict | None:
     if len(away) >= (cluster.replicas or 1):
         nodes = count(len(away), "storage node is", "storage nodes are")
         return Verdict(Tone.BAD, f"{nodes} away: some files may be out of reach.")
-    return Verdict(Tone.WARNING, f"Away: {', '.join(away)}. Every file has a copy elsewhere.")
+    copies = "Every file has a copy elsewhere."
+    if cluster.under_replicated:
+        copies = f"{count(cluster.under_replicated, 'copy is', 'copies are')} lacking."
+    return Verdict(Tone.WARNING, f"Away: {', '.join(away)}. {copies}")
 
 
 def _services_away(away: Sequence[str]) -> Verdict | None:

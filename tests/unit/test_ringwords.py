@@ -45,6 +45,11 @@ def test_as_many_nodes_away_as_there_are_copies_are_worse_than_fewer():
     assert two == (Tone.BAD, "2 storage nodes are away: some files may be out of reach.")
 
 
+def test_who_knows_of_copies_that_lack_promises_nothing():
+    nodes = (member("a"), member("b", live=False), member("c"))
+    assert verdict(state(with_nodes(*nodes, under_replicated=2))).sentence == "Away: b. 2 copies are lacking."
+
+
 @pytest.mark.parametrize("gone", [pb.NODE_STATE_DEAD, pb.NODE_STATE_REMOVED])
 def test_nobody_waits_for_a_node_that_is_given_up(gone):
     assert verdict(state(with_nodes(member("a"), member("b", live=False, state=gone)))).tone is Tone.GOOD

@@ -14,7 +14,8 @@
     |-- CorruptFileError             stored bytes do not match their checksums: never served, never trusted
     |-- JobError                     a job ended badly
     |   |-- PermanentJobError        no retry can help; carries the reason
-    |   |   `-- UnfitPieceError      this source can't be cut by seeking: encode it as a single piece
+    |   |   |-- UnfitPieceError      this source can't be cut by seeking: encode it as a single piece
+    |   |   `-- DeadlyJobError       the job ends each worker that takes it
     |   `-- TransientJobError        worth another attempt after a delay
     `-- UnavailableError             a backing service or node is away: try again later
         |-- AmbiguousError           the write may or may not have been applied: re-read before deciding
@@ -83,6 +84,10 @@ class PermanentJobError(JobError):
 
 class UnfitPieceError(PermanentJobError):
     """A piece came out other than planned, from every seek point: encode this source as a single piece."""
+
+
+class DeadlyJobError(PermanentJobError):
+    """Each worker that takes the job dies in the middle of it."""
 
 
 class TransientJobError(JobError):

@@ -150,7 +150,7 @@ class AudioTrack(Record):
 
 
 class Plan(Record):
-    """How a video is cut and encoded. Immutable: another plan is another generation."""
+    """How a video is cut and encoded. Another plan is another generation; only renditions may be left out."""
 
     generation: int
     time_base: Rational
@@ -172,6 +172,10 @@ class Plan(Record):
     """The source in a container that can be cut, where the uploaded one can't."""
     encoder: str
     """Identity of the ffmpeg build and encoder that planned it; pieces of other builds don't fit."""
+
+    def names_of(self, piece: Piece) -> tuple[str, ...]:
+        """The renditions of a piece that are still wanted."""
+        return tuple(r.name for r in self.renditions if r.name in piece.renditions)
 
     @property
     def segments(self) -> int:
@@ -249,6 +253,13 @@ class Task(Record):
         return self.result is not None
 
 
+class Omission(Record):
+    """A rendition that a video goes without."""
+
+    rendition: str
+    reason: str
+
+
 class Video(Record):
     """The catalogue's record of one video, stored under `videos/<id>`."""
 
@@ -270,6 +281,8 @@ class Video(Record):
     height: int | None = None
     frames: int | None = None
     renditions: tuple[Rendition, ...] = ()
+    omitted: tuple[Omission, ...] = ()
+    """Renditions that were planned and could not be encoded."""
     poster: bool = False
 
     @property

@@ -18,6 +18,7 @@ from services.shared.dispatch import Dispatcher
 from services.shared.etcd import EtcdClient
 from services.shared.settings import TranscoderSettings
 from services.shared.topology import Topology
+from services.transcoder.concession import Concessions
 from services.transcoder.feed import SourceFeed
 from services.transcoder.planner import Planner
 from services.transcoder.prepare import Preparation
@@ -108,6 +109,7 @@ async def _work(
             dispatcher=dispatcher,
             planner=planner,
             runner=runner,
+            concessions=Concessions(catalog=catalog, book=book, dispatcher=dispatcher, progress=progress),
             max_attempts=settings.max_attempts,
         )
         consumer = JobConsumer(

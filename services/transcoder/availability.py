@@ -33,7 +33,7 @@ def progress(plan: Plan, tasks: list[Task]) -> float:
 
 def _weight(piece: Piece, plan: Plan, pixels: dict[str, int]) -> int:
     end = plan.frames if piece.end_frame is None else piece.end_frame
-    return (end - piece.first_frame) * sum(pixels[name] for name in piece.renditions)
+    return (end - piece.first_frame) * sum(pixels.get(name, 0) for name in piece.renditions)
 
 
 def _pieces_of(track: str, tasks: list[Task]) -> list[tuple[Piece, TaskResult | None]]:

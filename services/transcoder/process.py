@@ -33,7 +33,8 @@ _MAX_LINE_BYTES: Final = 64 * 1024
 _IDENTITY_BYTES: Final = 64 * 1024
 _STDERR_LINES: Final = 30
 _STDERR_LINE_CHARS: Final = 500
-_TERMINATE_GRACE_S: Final = 1.0
+_TERMINATE_GRACE_S: Final = 0.25
+"""Enough to hang up; to finish a file that nobody wants would take longer."""
 _WATCH_INTERVAL_S: Final = 0.25
 _MICROSECONDS: Final = 1_000_000
 _STOPPED_BY_OTHERS: Final = frozenset({signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP})

@@ -99,12 +99,6 @@ class TaskRunner:
         log.info("video %s: %s done in %.1f s", video.id, job.task, result.elapsed_s)
         await self._progress.advance(video.id, video.generation)
 
-    async def leave_out(self, job: TaskJob) -> None:
-        """Have a video finished without a task that it can do without."""
-        await self._book.settle(
-            job.video_id, job.generation, job.task, TaskResult(worker=self._session.instance)
-        )
-
     async def _current(self, job: TaskJob) -> tuple[Video, Plan]:
         video = await self._wanted(job)
         plan = await self._book.plan(job.video_id, job.generation)
@@ -188,7 +182,10 @@ class TaskRunner:
             return await encode_audio(given, plan, claim.task.audio, sink, limits=self._limits)
         assert claim.task.piece is not None
         agreed = await self._agreed_inits(claim)
-        piece = claim.task.piece.model_copy(update={"renditions": only or claim.task.piece.renditions})
+        wanted = tuple(name for name in plan.names_of(claim.task.piece) if not only or name in only)
+        if not wanted:
+            return Encoded(frames=0, tracks={})
+        piece = claim.task.piece.model_copy(update={"renditions": wanted})
         job = PieceJob(source=given, plan=plan, piece=piece, init_sha256=agreed)
         return await encode_piece(job, pusher, limits=self._limits)
 
@@ -213,7 +210,7 @@ class TaskRunner:
 
     async def _start_over(self, video: Video, error: UnfitPieceError) -> None:
         if video.whole or video.generation >= _MAX_GENERATION:
-            raise PermanentJobError(str(error), detail=error.detail) from error
+            raise PermanentJobError("Its pictures could not be encoded.", detail=error.detail) from error
         again = await self._restarted(video)
         log.warning("video %s: %s Encoding it as a single piece.", video.id, error)
         await self._dispatcher.plan(again)

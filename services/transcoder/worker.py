@@ -9,12 +9,13 @@ from typing import Final
 
 from pydantic import ValidationError
 
-from services.shared.broker import Envelope
+from services.shared.broker import Dead, Envelope
 from services.shared.catalog import PLAN, Catalog, Starts
 from services.shared.dispatch import Dispatcher
-from services.shared.errors import FencedError, NotFoundError, PermanentJobError
+from services.shared.errors import DeadlyJobError, FencedError, JobError, NotFoundError, PermanentJobError
 from services.shared.messages import MessageType, PlanJob, TaskJob, VideoEvent
 from services.shared.telemetry import Counter, Histogram
+from services.transcoder.concession import Concessions
 from services.transcoder.planner import Planner
 from services.transcoder.runner import TaskRunner
 
@@ -48,11 +49,13 @@ class Worker:
         dispatcher: Dispatcher,
         planner: Planner,
         runner: TaskRunner,
+        concessions: Concessions,
         max_attempts: int,
     ) -> None:
         self._instance = instance
         self._catalog = catalog
         self._starts = starts
+        self._concessions = concessions
         self._max_attempts = max_attempts
         self._dispatcher = dispatcher
         self._planner = planner
@@ -92,20 +95,22 @@ class Worker:
             self._stopped.add(video_id)
             work.cancel()
 
-    async def give_up(self, envelope: Envelope, reason: str) -> None:
-        """Tell people that a job has failed for good: its video cannot be finished."""
+    async def give_up(self, envelope: Envelope, why: Dead) -> None:
+        """See what becomes of a video when one of its jobs has failed for good: it goes without, or fails."""
         try:
             job = _job(envelope)
         except PermanentJobError as error:
             log.warning("a message that nobody can act on: %s", error)
             return
         if isinstance(job, TaskJob) and job.redo:
-            log.warning("video %s: %s could not be done again: %s", job.video_id, job.task, reason)
-            return
-        if isinstance(job, TaskJob) and envelope.type == MessageType.PICTURES:
-            log.warning("video %s goes without a poster: %s", job.video_id, reason)
-            await self._runner.leave_out(job)
-            return
+            log.warning("video %s: %s could not be done again: %s", job.video_id, job.task, why.reason)
+        elif not (_can_be_spared(envelope, why) and await self._conceded(job, why)):
+            await self._fail(job, why.reason)
+
+    async def _conceded(self, job: PlanJob | TaskJob, why: Dead) -> bool:
+        return isinstance(job, TaskJob) and await self._concessions.concede(job, why.reason)
+
+    async def _fail(self, job: PlanJob | TaskJob, reason: str) -> None:
         try:
             video = await self._catalog.fail(job.video_id, job.generation, reason)
         except NotFoundError:
@@ -123,6 +128,12 @@ class Worker:
                 await self._planner.plan(job)
             else:
                 await self._runner.run(job, take_over=envelope.redelivered or envelope.attempt > 1)
+
+
+def _can_be_spared(envelope: Envelope, why: Dead) -> bool:
+    """Whether to try without: not where something else is to blame, and all other jobs would fail too."""
+    blamed = isinstance(why.cause, JobError) and not isinstance(why.cause, DeadlyJobError)
+    return blamed or envelope.type == MessageType.PICTURES
 
 
 def _job(envelope: Envelope) -> PlanJob | TaskJob:

@@ -42,6 +42,13 @@ class RenditionView(View):
     bitrate: int = Field(description="bits per second: the limit while processing, the measured peak after")
 
 
+class OmissionView(View):
+    """A quality that the video goes without."""
+
+    rendition: str
+    reason: str
+
+
 class VideoView(View):
     """A video."""
 
@@ -56,6 +63,7 @@ class VideoView(View):
     height: int | None
     frames: int | None
     renditions: tuple[RenditionView, ...] = Field(description="from the lowest to the highest")
+    omitted: tuple[OmissionView, ...] = Field(description="qualities that could not be made, and why")
     created_at: datetime
     size_bytes: int = Field(description="of the original")
     links: VideoLinksView
@@ -78,6 +86,7 @@ class VideoView(View):
                 RenditionView(name=r.name, width=r.width, height=r.height, bitrate=r.bitrate)
                 for r in video.renditions
             ),
+            omitted=tuple(OmissionView(rendition=o.rendition, reason=o.reason) for o in video.omitted),
             created_at=datetime.fromtimestamp(video.created_at_ms / _MILLISECONDS, UTC),
             size_bytes=video.source.size_bytes,
             links=_video_links(video),

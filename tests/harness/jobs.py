@@ -90,6 +90,16 @@ class Works:
         )
         return rows
 
+    async def publish(self, queue: str, *, body: str, **properties: Any) -> None:
+        """Put something into a queue, as a stranger would."""
+        message = {
+            "properties": properties,
+            "routing_key": queue,
+            "payload": body,
+            "payload_encoding": "string",
+        }
+        await self._management("POST", "exchanges/%2F/amq.default/publish", json=message)
+
     async def scratch(self) -> list[Path]:
         """What lies in the workers' scratch folders, apart from their locks."""
         return await asyncio.to_thread(lambda: [*self.stack.data.glob("work/*/remux-*")])

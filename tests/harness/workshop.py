@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from services.shared.broker import Broker, Envelope, JobConsumer, QueueConsumer, Topology
+from services.shared.broker import Broker, Dead, Envelope, JobConsumer, QueueConsumer, Topology
 
 SOON = Topology(retry_delays_s=(0.2, 1.0))
 """Retries that do not hold tests up."""
@@ -65,9 +65,9 @@ class Workshop:
             raise self._failures[name].pop(0)
         self.finished.append(name)
 
-    async def on_dead(self, envelope: Envelope, reason: str) -> None:
+    async def on_dead(self, envelope: Envelope, why: Dead) -> None:
         """Hear that a job was given up."""
-        self.buried.append((envelope.message_id, reason))
+        self.buried.append((envelope.message_id, why.reason))
 
     async def on_control(self, envelope: Envelope) -> None:
         """Hear a control event."""

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from services.shared.broker import Broker, Envelope, JobConsumer, Topology, dead_queue
+from services.shared.broker import Broker, Dead, Envelope, JobConsumer, Topology, dead_queue
 from services.shared.errors import (
     FencedError,
     PermanentJobError,
@@ -233,10 +233,10 @@ async def test_a_job_does_not_die_unheard(vhost: VirtualHost) -> None:
     refusals = [UnavailableError("etcd is away")]
     heard: list[str] = []
 
-    async def on_dead(_envelope: Envelope, reason: str) -> None:
+    async def on_dead(_envelope: Envelope, why: Dead) -> None:
         if refusals:
             raise refusals.pop()
-        heard.append(reason)
+        heard.append(why.reason)
 
     async with (
         connected(vhost.url) as broker,

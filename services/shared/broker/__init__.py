@@ -10,11 +10,13 @@ from services.shared.broker.broker import Broker
 from services.shared.broker.consumer import QueueConsumer
 from services.shared.broker.envelope import Envelope
 from services.shared.broker.jobs import JobConsumer
+from services.shared.broker.outcome import Dead
 from services.shared.broker.publisher import UnroutableError
 from services.shared.broker.topology import Topology, dead_queue
 
 __all__ = [
     "Broker",
+    "Dead",
     "Envelope",
     "JobConsumer",
     "QueueConsumer",

@@ -42,6 +42,9 @@ class Deferred(Failed):
 class Dead(Failed):
     """Give up."""
 
+    cause: BaseException
+    """What the last attempt raised."""
+
 
 Outcome = Done | Retry | Deferred | Dead
 
@@ -57,11 +60,12 @@ def decide(error: BaseException | None, *, attempt: int, max_attempts: int) -> O
         return Done()
     reason = str(error) or type(error).__name__
     if isinstance(error, PermanentJobError | UnsupportedMediaError):
-        return Dead(reason=reason, detail=_detail(error))
+        return Dead(reason=reason, detail=_detail(error), cause=error)
     if isinstance(error, OutOfSpaceError):
         return Deferred(reason=reason, detail=_detail(error))
     if attempt >= max_attempts:
-        return Dead(reason=f"Given up after {attempt} attempts: {reason}", detail=_detail(error))
+        final = f"Given up after {attempt} attempts: {reason}"
+        return Dead(reason=final, detail=_detail(error), cause=error)
     return Retry(reason=reason, detail=_detail(error))
 
 

@@ -19,11 +19,11 @@ log = logging.getLogger(__name__)
 Handler = Callable[[Envelope], Awaitable[None]]
 """Does the job. Returns when its result is durable; every other end is told by what it raises."""
 
-GiveUp = Callable[[Envelope, str], Awaitable[None]]
-"""Told the reason when a job is given up, before its message becomes a dead letter."""
+GiveUp = Callable[[Envelope, Dead], Awaitable[None]]
+"""Told why when a job is given up, before its message becomes a dead letter."""
 
 
-async def no_mourning(_envelope: Envelope, _reason: str) -> None:
+async def no_mourning(_envelope: Envelope, _why: Dead) -> None:
     """For jobs whose end nobody has to hear of."""
 
 
@@ -106,7 +106,7 @@ class Work:
     async def _give_up(self, envelope: Envelope, outcome: Dead) -> None:
         log.error("%s given up: %s", envelope.message_id, outcome.reason)
         try:
-            await self.on_dead(envelope, outcome.reason)
+            await self.on_dead(envelope, outcome)
         except Exception:
             # It must not die unheard of. The attempt does not count: the next one only has to tell.
             log.exception("%s: could not tell that it was given up", envelope.message_id)

@@ -16,7 +16,7 @@ from typing import Final
 from pydantic import Field
 
 from services.shared.catalog import keys
-from services.shared.errors import AmbiguousError, PermanentJobError, UnavailableError
+from services.shared.errors import AmbiguousError, DeadlyJobError, UnavailableError
 from services.shared.etcd import EtcdClient, absent, delete_op, put_op, unchanged
 from services.shared.video import Record
 
@@ -53,14 +53,14 @@ class Starts:
             limit: so many starts may have come to no end before this one.
 
         Raises:
-            PermanentJobError: there are more; the body has not run.
+            DeadlyJobError: there are more; the body has not run.
             UnavailableError: etcd is away; the body has not run.
         """
         key, token = keys.start(video_id, generation, job), secrets.token_hex(4)
         begun = await self._change(key, lambda workers: {**workers, token: worker})
         try:
             if len(begun) > limit:
-                raise PermanentJobError(
+                raise DeadlyJobError(
                     f"Processing was given up: the worker died {limit} times in the middle of the same step.",
                     detail=f"{job} was begun, and not ended, by: {', '.join([*begun.values()][:-1])}",
                 )

@@ -338,5 +338,6 @@ def restarted(video: Video, *, whole: bool = False) -> Video:
         reason=None,
         progress=0.0,
         renditions=(),
+        omitted=(),
         poster=False,
     )

@@ -12,10 +12,10 @@ from typing import Final
 
 from services.shared.catalog import keys
 from services.shared.catalog.videos import now_ms
-from services.shared.errors import FencedError, NotFoundError
+from services.shared.errors import FencedError, NotFoundError, UnavailableError
 from services.shared.etcd import EtcdClient, absent, delete_op, exists, put_op, unchanged, value_is
 from services.shared.etcd import Op as EtcdOp
-from services.shared.video import Plan, Record, Task, TaskResult
+from services.shared.video import Piece, Plan, Record, Task, TaskResult
 
 _TASKS_PER_TXN: Final = 100
 """etcd allows 128 operations in a transaction."""
@@ -84,6 +84,11 @@ class WorkBook:
         """All tasks of a plan, in the order of their names."""
         prefix = keys.tasks(video_id, generation)
         return [Task.model_validate_json(kv.value) async for kv in self._etcd.range(prefix)]
+
+    async def task(self, video_id: str, generation: int, name: str) -> Task | None:
+        """One task of a plan; None where there is none."""
+        kv = await self._etcd.get(keys.task(video_id, generation, name))
+        return Task.model_validate_json(kv.value) if kv else None
 
     async def claimed(self, video_id: str, generation: int) -> dict[str, str]:
         """The tasks that somebody works on: task name to worker."""
@@ -164,6 +169,35 @@ class WorkBook:
             raise FencedError(f"Task {claim.task.name} is in other hands.")
         return kv is not None
 
+    async def split(
+        self, video_id: str, generation: int, task: Task, renditions: tuple[str, ...]
+    ) -> list[Task]:
+        """Put a task of its own for each rendition in the place of a task of several; empty: somebody did.
+
+        Raises:
+            NotFoundError: the task encodes no piece, or it is gone.
+        """
+        kv = await self._etcd.get(keys.task(video_id, generation, task.name))
+        if kv is None or task.piece is None:
+            raise NotFoundError(f"There is no task {task.name} that could be split.")
+        parts = [_part(task, task.piece, rendition) for rendition in renditions]
+        claim = keys.claim(video_id, generation, task.name)
+        puts = [put_op(keys.task(video_id, generation, part.name), part.encode()) for part in parts]
+        result = await self._etcd.txn([unchanged(kv)], [delete_op(kv.key), delete_op(claim), *puts])
+        return parts if result.succeeded else []
+
+    async def omit(self, video_id: str, generation: int, rendition: str) -> None:
+        """Take a rendition out of a plan; no effect if it is out, or the plan is gone."""
+        kv = await self._etcd.get(keys.plan(video_id, generation))
+        plan = Plan.model_validate_json(kv.value) if kv else None
+        if kv is None or plan is None:
+            return
+        left = tuple(r for r in plan.renditions if r.name != rendition)
+        smaller = plan.model_copy(update={"renditions": left})
+        result = await self._etcd.txn([unchanged(kv)], [put_op(kv.key, smaller.encode())])
+        if not result.succeeded:
+            raise UnavailableError("The plan is changed by too many at once.")
+
     async def settle(self, video_id: str, generation: int, name: str, result: TaskResult) -> None:
         """Record a result for a task that nobody will do any more; no effect if there is one, or no task."""
         kv = await self._etcd.get(keys.task(video_id, generation, name))
@@ -215,3 +249,14 @@ class WorkBook:
             return False
         result = await self._etcd.txn([unchanged(kv), absent(claim.key)], [done])
         return result.succeeded
+
+
+def _part(task: Task, piece: Piece, rendition: str) -> Task:
+    """A task that does one rendition of another task's piece."""
+    return task.model_copy(
+        update={
+            "name": f"{task.name}-only-{rendition}",
+            "piece": piece.model_copy(update={"renditions": (rendition,)}),
+            "published_at_ms": now_ms(),
+        }
+    )

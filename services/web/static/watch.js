@@ -20,6 +20,7 @@ function show(video) {
   byId("failure").querySelector("[data-reason]").textContent = video.reason ?? "";
   byId("retry").hidden = !video.retryable;
   showLadder(video.renditions);
+  showOmitted(video.omitted);
 }
 
 function setTitle(title) {
@@ -50,6 +51,15 @@ function showWork(video) {
 function showLadder(renditions) {
   if (!renditions.length) return;
   byId("ladder").replaceChildren(...[...renditions].reverse().map(rung));
+}
+
+function showOmitted(omitted) {
+  byId("omitted").replaceChildren(...omitted.map(({ rendition, reason }) => {
+    const line = document.createElement("li");
+    line.className = "hint";
+    line.textContent = `${rendition} could not be made: ${reason}`;
+    return line;
+  }));
 }
 
 function rung(rendition) {

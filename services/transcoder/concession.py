@@ -1,0 +1,82 @@
+"""What a video can do without, when a job for it has been given up: better one quality less than no video.
+
+Pictures are left out. A piece that cannot be encoded in all its renditions together is tried in each of them
+alone, and a rendition that cannot be encoded even then is left out of the whole video, which says so. Without
+its last rendition, or its sound, there is no video.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Final
+
+from services.shared.catalog import Catalog, WorkBook, now_ms
+from services.shared.dispatch import Dispatcher
+from services.shared.messages import TaskJob
+from services.shared.video import ACTIVE, Omission, Task, TaskKind, TaskResult, Video
+from services.transcoder.progress import Progress
+
+log = logging.getLogger(__name__)
+
+_NOTHING: Final = TaskResult(worker="")
+
+
+class Concessions:
+    """Decides what to do without. Deciding twice has the effect of deciding once."""
+
+    def __init__(
+        self, *, catalog: Catalog, book: WorkBook, dispatcher: Dispatcher, progress: Progress
+    ) -> None:
+        self._catalog = catalog
+        self._book = book
+        self._dispatcher = dispatcher
+        self._progress = progress
+
+    async def concede(self, job: TaskJob, reason: str) -> bool:
+        """Let a video go on without a task that was given up. False: it cannot.
+
+        Raises:
+            UnavailableError: a backing service is away; ask again.
+        """
+        task = await self._book.task(job.video_id, job.generation, job.task)
+        plan = await self._book.plan(job.video_id, job.generation)
+        if task is None or plan is None or task.done:
+            return True
+        if task.kind is TaskKind.PICTURES:
+            log.warning("video %s goes without a poster: %s", job.video_id, reason)
+            return await self._settle(job)
+        wanted = plan.names_of(task.piece) if task.piece else ()
+        if len(wanted) > 1:
+            return await self._split(job, task, wanted, reason)
+        if wanted and len(plan.renditions) > 1:
+            return await self._omit(job, wanted[0], reason)
+        return False
+
+    async def _split(self, job: TaskJob, task: Task, wanted: tuple[str, ...], reason: str) -> bool:
+        """Have each rendition of a piece encoded by itself."""
+        log.warning("video %s: %s in one rendition at a time: %s", job.video_id, task.name, reason)
+        parts = await self._book.split(job.video_id, job.generation, task, wanted)
+        video = await self._catalog.get(job.video_id)
+        for part in parts:
+            await self._dispatcher.task(video, part)
+        return True
+
+    async def _omit(self, job: TaskJob, rendition: str, reason: str) -> bool:
+        """Leave a rendition out of the video. First it is said, so that nobody is left to wonder."""
+        log.warning("video %s goes without %s: %s", job.video_id, rendition, reason)
+        omission = Omission(rendition=rendition, reason=reason)
+        await self._catalog.change(job.video_id, lambda video: _without(video, job.generation, omission))
+        await self._book.omit(job.video_id, job.generation, rendition)
+        return await self._settle(job)
+
+    async def _settle(self, job: TaskJob) -> bool:
+        await self._book.settle(job.video_id, job.generation, job.task, _NOTHING)
+        await self._progress.advance(job.video_id, job.generation)
+        return True
+
+
+def _without(video: Video, generation: int, omission: Omission) -> Video:
+    known = {known.rendition for known in video.omitted}
+    if video.generation != generation or video.status not in ACTIVE or omission.rendition in known:
+        return video
+    return video.model_copy(update={"omitted": (*video.omitted, omission), "updated_at_ms": now_ms()})

@@ -1,0 +1,267 @@
+"""Jobs that go wrong on a real stack: what becomes of them, and what an operator can do about it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shlex
+import shutil
+import signal
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import pytest_asyncio
+
+from tests.harness.children import children
+from tests.harness.fixtures_stack import SMALL
+from tests.harness.jobs import Works, works
+from tests.harness.media import decoded_frames
+from tests.harness.playback import download, representations
+from tests.harness.server_process import ServerProcess
+from tests.harness.sources import Recipe, x264
+from tests.harness.stack import Stack, running_stack
+from tests.harness.waiting import eventually
+
+pytestmark = pytest.mark.timeout(600)
+
+CLI = str(Path(sys.executable).with_name("tritontube-admin"))
+_ATTEMPTS = 2
+_ENV = {
+    "TRITONTUBE_MAX_ATTEMPTS": str(_ATTEMPTS),
+    "TRITONTUBE_SWEEP_INTERVAL_S": "1",
+    "TRITONTUBE_UNSERVED_AFTER_S": "3",
+}
+_FILM = Recipe(name="faulty", size="960x540", rate="30", duration_s=30, video=x264("-g", "60"))
+
+
+@pytest.fixture(scope="module")
+def film(source_folder: Path) -> Path:
+    return _FILM.make(source_folder)
+
+
+@pytest_asyncio.fixture(scope="module")
+async def behind(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Works]:
+    """A small stack with one worker, in which a job that fails twice is given up."""
+    folder = tmp_path_factory.mktemp("faults") / "data"
+    async with running_stack(folder, *SMALL, env=_ENV) as stack, works(stack) as behind:
+        yield behind
+
+
+async def admin(stack: Stack, *arguments: str) -> Any:
+    """What the admin command answers, as JSON."""
+    process = await asyncio.create_subprocess_exec(
+        *(CLI, "jobs", *arguments, "--server", stack.endpoints.admin, "--json"),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    out, _ = await process.communicate()
+    assert process.returncode == 0
+    return json.loads(out)
+
+
+def encoders(stack: Stack) -> list[int]:
+    """The workers' processes of ffmpeg that encode."""
+    found = [pid for worker in stack.endpoints.transcoders for pid in children("ffmpeg", worker.pid)]
+    return [pid for pid in found if b"libx264" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+
+
+async def failed(stack: Stack, video_id: str) -> dict[str, Any]:
+    async def reached() -> dict[str, Any] | None:
+        video = await stack.video(video_id)
+        return video if video["status"] == "failed" else None
+
+    return await eventually(reached, deadline_s=120, what="the video has failed")
+
+
+async def test_a_job_that_kills_its_worker_each_time_is_given_up_and_never_asked_for_again(
+    behind: Works, film: Path
+):
+    stack = behind.stack
+    video = await stack.upload(film, title="deadly")
+    for _ in range(_ATTEMPTS):
+        await behind.busy(video["id"])
+        killed = stack.kill("transcoder-1")
+        await stack.wait_restarted("transcoder-1", killed)
+
+    found = await failed(stack, video["id"])
+    assert (
+        found["reason"] == "Processing was given up: the worker died 2 times in the middle of the same step."
+    )
+    [letter] = (await admin(stack, "dead", "--video", video["id"]))["dead"]
+    assert letter["error"] == found["reason"]
+    assert letter["detail"].count("transcoder-1") == _ATTEMPTS
+    await eventually(behind.idle, deadline_s=60, what="all other jobs of it are dropped")
+    assert await behind.catalog.active_ids() == []
+    assert await behind.book.claimed(video["id"], 0) == {}
+
+    done = await admin(stack, "requeue", "--video", video["id"])
+    assert done["resumed"] == [video["id"]]
+    ready = await stack.wait_status(video["id"], "ready", deadline_s=240)
+    assert ready["frames"] == 900
+    assert (await admin(stack, "dead", "--video", video["id"]))["dead"] == []
+
+
+async def test_a_dead_letter_tells_what_was_run_and_its_video_goes_on_where_it_stopped(
+    behind: Works, film: Path
+):
+    stack = behind.stack
+    video = await stack.upload(film, title="unlucky")
+
+    async def killed_until_given_up() -> dict[str, Any] | None:
+        for pid in encoders(stack):
+            os.kill(pid, signal.SIGKILL)
+        found = await stack.video(video["id"])
+        return found if found["status"] == "failed" else None
+
+    found = await eventually(killed_until_given_up, deadline_s=120, what="the video has failed")
+    assert found["reason"] == "Given up after 2 attempts: ffmpeg was stopped by SIGKILL."
+
+    letters = [
+        *await behind.letters("dead.transcode.first"),
+        *await behind.letters("dead.transcode.bulk"),
+    ]
+    [shown] = [letter for letter in letters if letter["properties"]["correlation_id"] == video["id"]]
+    assert shown["properties"]["headers"]["x-error"] == found["reason"]
+    assert shown["properties"]["headers"]["x-video-title"] == "unlucky"
+    command = shlex.split(shown["properties"]["headers"]["x-detail"].splitlines()[-1])
+    assert command[:2] == ["$", "ffmpeg"]
+    assert "libx264" in command
+
+    before = {task["name"] for task in (await tasks(stack, video)) if task["state"] == "done"}
+    done = await admin(stack, "requeue", "--id", shown["properties"]["message_id"])
+    assert done == {"resumed": [video["id"]], "restarted": [], "dropped": []}
+    await stack.wait_status(video["id"], "ready", deadline_s=240)
+    after = await tasks(stack, video)
+    assert all(task["state"] == "done" for task in after)
+    assert before <= {task["name"] for task in after}
+    assert (await behind.catalog.get(video["id"])).generation == 0
+
+
+async def tasks(stack: Stack, video: dict[str, Any]) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = (await admin(stack, "tasks", video["id"]))["tasks"]
+    return found
+
+
+@pytest.mark.parametrize("kind", ["", "transcode.plan", "transcode.piece"])
+async def test_a_message_that_nobody_can_read_does_not_go_round_in_circles(behind: Works, kind: str):
+    await behind.publish("transcode.first", type=kind, message_id=f"garbage {kind}", body="?")
+    [letter] = await eventually(
+        lambda: dead_letter(behind.stack, f"garbage {kind}"), deadline_s=60, what="it is a dead letter"
+    )
+    assert letter["error"]
+    await eventually(lambda: holds(behind, {"dead.transcode.first": 1}), what="it is nowhere else")
+    await admin(behind.stack, "requeue", "--id", f"garbage {kind}")
+    await eventually(lambda: holds(behind, {}), what="it is gone")
+
+
+async def holds(behind: Works, messages: dict[str, int]) -> bool:
+    return await behind.queues() == messages
+
+
+async def dead_letter(stack: Stack, message_id: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = (await admin(stack, "dead", "--id", message_id))["dead"]
+    return found
+
+
+async def test_temporary_files_of_a_killed_worker_are_gone_when_the_next_one_runs(
+    behind: Works, source_folder: Path
+):
+    recipe = Recipe(
+        name="bulky",
+        suffix="ts",
+        size="640x360",
+        rate="30",
+        duration_s=60,
+        video=x264("-qp", "4", "-g", "60"),
+    )
+    stack = behind.stack
+    video = await stack.upload(await asyncio.to_thread(recipe.make, source_folder))
+    await eventually(behind.scratch, deadline_s=60, what="the worker has begun to remux")
+    killed = stack.kill("transcoder-1")
+    assert await behind.scratch()
+    await stack.wait_restarted("transcoder-1", killed)
+    ready = await stack.wait_status(video["id"], "ready", deadline_s=300)
+    assert ready["frames"] == 1800
+    assert await behind.scratch() == []
+
+
+async def test_a_worker_without_room_leaves_the_job_to_another_and_says_so(
+    tmp_path: Path, source_folder: Path
+):
+    recipe = Recipe(name="small", suffix="ts", duration_s=5)
+    env = {**_ENV, "TRITONTUBE_WORK_RESERVE_BYTES": str(1 << 60)}
+    async with running_stack(tmp_path / "data", *SMALL, env=env) as stack, works(stack) as behind:
+        video = await stack.upload(await asyncio.to_thread(recipe.make, source_folder))
+        for _ in range(_ATTEMPTS + 1):  # more often than a job may fail
+            [waiting] = await eventually(
+                lambda: behind.letters("retry.transcode.first.10s"), deadline_s=60, what="it is put aside"
+            )
+            assert "are to stay free" in waiting["properties"]["headers"]["x-error"]
+            assert waiting["properties"]["headers"]["x-attempt"] == 1
+            await eventually(
+                lambda: gone(behind, "retry.transcode.first.10s"), deadline_s=60, what="it is tried again"
+            )
+        assert (await stack.video(video["id"]))["status"] == "uploaded"
+        roomy = roomy_worker(stack, tmp_path)
+        roomy.start()
+        try:
+            await stack.wait_status(video["id"], "ready", deadline_s=120)
+        finally:
+            roomy.stop()
+
+
+async def gone(behind: Works, queue: str) -> bool:
+    return not await behind.letters(queue)
+
+
+def roomy_worker(stack: Stack, folder: Path) -> ServerProcess:
+    """Another worker of the stack, whose disk is large enough."""
+    return ServerProcess(
+        command=[
+            *(sys.executable, "-m", "services.transcoder", "--instance", "roomy"),
+            *("--work-dir", str(folder / "roomy"), "--work-reserve-bytes", "0"),
+            *("--etcd-endpoints", ",".join(member.client for member in stack.endpoints.etcd)),
+            *("--amqp-url", stack.endpoints.rabbitmq.amqp),
+        ],
+        log=folder / "roomy.log",
+    )
+
+
+async def test_a_video_goes_without_a_rendition_that_cannot_be_encoded_and_says_so(
+    tmp_path: Path, film: Path
+):
+    env = {**_ENV, "PATH": f"{broken_ffmpeg(tmp_path, '960:540')}:{os.environ['PATH']}"}
+    async with running_stack(tmp_path / "data", *SMALL, env=env) as stack, works(stack) as behind:
+        video = await stack.upload(film, title="without its best")
+        ready = await stack.wait_status(video["id"], "ready", deadline_s=240)
+        names = [rendition["name"] for rendition in ready["renditions"]]
+        assert "540p" not in names
+        assert names
+        [omitted] = ready["omitted"]
+        assert omitted["rendition"] == "540p"
+        assert omitted["reason"] == "Its pictures could not be encoded."
+        async with httpx.AsyncClient(base_url=stack.endpoints.web, trust_env=False, timeout=60) as http:
+            url = str(http.base_url.join(ready["links"]["manifest"]))
+            tracks = representations((await http.get(url)).content, url)
+            assert sorted(track.id for track in tracks) == sorted(names)
+            path = await download(http, tracks[0], tmp_path / "lowest.mp4")
+        assert await asyncio.to_thread(decoded_frames, path) == 900
+        assert {letter["error"] for letter in (await admin(stack, "dead"))["dead"]} == {omitted["reason"]}
+        await eventually(behind.idle, deadline_s=60, what="nothing is left to do")
+
+
+def broken_ffmpeg(folder: Path, scale: str) -> Path:
+    """A folder with an ffmpeg that cannot scale to one size."""
+    tools = folder / "tools"
+    tools.mkdir()
+    program = tools / "ffmpeg"
+    real = shutil.which("ffmpeg")
+    program.write_text(
+        f'#!/bin/sh\ncase "$*" in *{scale}*) echo "no such size" >&2; exit 1;; esac\nexec {real} "$@"\n'
+    )
+    program.chmod(0o755)
+    return tools

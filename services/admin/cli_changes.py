@@ -12,6 +12,7 @@ from services.admin.cli_input import (
     AddressWords,
     NodeWords,
     NoWords,
+    PlainUsage,
     ReplaceWords,
     WeightWords,
 )
@@ -24,7 +25,7 @@ Dead = Annotated[bool, typer.Option("--dead", help="It is lost: make its copies 
 app = typer.Typer()
 
 
-@app.command()
+@app.command(cls=PlainUsage)
 @changing
 def add(words: AddressWords, *, weight: Weight = 1.0) -> pb.ChangeSpec:
     """Add a storage node, and move to it its share of the files."""
@@ -32,7 +33,7 @@ def add(words: AddressWords, *, weight: Weight = 1.0) -> pb.ChangeSpec:
     return pb.ChangeSpec(add=pb.AddNode(address=address, weight=_checked_weight(weight)))
 
 
-@app.command()
+@app.command(cls=PlainUsage)
 @changing
 def remove(
     words: NodeWords,
@@ -50,14 +51,14 @@ def remove(
     return _drained(words, accept_fewer_copies=accept_fewer_copies)
 
 
-@app.command()
+@app.command(cls=PlainUsage)
 @changing
 def drain(words: NodeWords, *, accept_fewer_copies: AcceptFewerCopies = False) -> pb.ChangeSpec:
     """Move all files off a node, then remove it."""
     return _drained(words, accept_fewer_copies=accept_fewer_copies)
 
 
-@app.command()
+@app.command(cls=PlainUsage)
 @changing
 def replace(words: ReplaceWords, *, accept_data_loss: AcceptDataLoss = False) -> pb.ChangeSpec:
     """Put a new node in another's place; the old one may be up or down."""
@@ -68,7 +69,7 @@ def replace(words: ReplaceWords, *, accept_data_loss: AcceptDataLoss = False) ->
 
 
 # A weight below zero must not be taken for an option.
-@app.command(context_settings={"ignore_unknown_options": True})
+@app.command(cls=PlainUsage, context_settings={"ignore_unknown_options": True})
 @changing
 def set_weight(words: WeightWords) -> pb.ChangeSpec:
     """Give a node a larger or smaller share of the files."""
@@ -76,14 +77,14 @@ def set_weight(words: WeightWords) -> pb.ChangeSpec:
     return pb.ChangeSpec(set_weight=pb.SetWeight(node=node, weight=_checked_weight(weight)))
 
 
-@app.command()
+@app.command(cls=PlainUsage)
 @changing
 def rebalance(words: NoWords = None) -> pb.ChangeSpec:  # noqa: ARG001 - only the server's
     """Spread the files anew by the nodes' weights and zones."""
     return pb.ChangeSpec(rebalance=pb.Rebalance())
 
 
-@app.command()
+@app.command(cls=PlainUsage)
 @changing
 def abort(words: NoWords = None) -> pb.ChangeSpec:  # noqa: ARG001 - only the server's
     """End the change in progress, and move files back to where they were."""

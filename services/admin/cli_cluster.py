@@ -8,7 +8,15 @@ from rich.console import Console
 from services.admin.change_views import RequestView, View
 from services.admin.cli_asking import ask, print_json
 from services.admin.cli_following import follow
-from services.admin.cli_input import DEFAULT_SERVER, AsJson, AsJsonLines, RequestWords, Server, ServerOption
+from services.admin.cli_input import (
+    DEFAULT_SERVER,
+    AsJson,
+    AsJsonLines,
+    PlainUsage,
+    RequestWords,
+    Server,
+    ServerOption,
+)
 from services.admin.client import AdminClient
 from services.admin.display_changes import show_requests
 from services.admin.display_status import show_nodes, show_status
@@ -62,7 +70,7 @@ def changes(named: Server = None, *, server: ServerOption = DEFAULT_SERVER, as_j
         show_requests(Console(), found)
 
 
-@app.command()
+@app.command(cls=PlainUsage)
 def watch(
     words: RequestWords = None, *, server: ServerOption = DEFAULT_SERVER, as_json: AsJsonLines = False
 ) -> None:

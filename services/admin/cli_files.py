@@ -9,7 +9,15 @@ import typer
 from rich.console import Console
 
 from services.admin.cli_asking import ask, print_json
-from services.admin.cli_input import DEFAULT_SERVER, AsJson, AsJsonLines, KeyWords, Server, ServerOption
+from services.admin.cli_input import (
+    DEFAULT_SERVER,
+    AsJson,
+    AsJsonLines,
+    KeyWords,
+    PlainUsage,
+    Server,
+    ServerOption,
+)
 from services.admin.client import AdminClient
 from services.admin.display_files import Verdict, show_finding, show_summary
 from services.admin.display_ring import show_location, show_ring
@@ -25,7 +33,7 @@ Video = Annotated[str, typer.Option(help="Only the files of this video, by its i
 app = typer.Typer()
 
 
-@app.command()
+@app.command(cls=PlainUsage)
 def ring(words: KeyWords = None, *, server: ServerOption = DEFAULT_SERVER, as_json: AsJson = False) -> None:
     """Show the ring as a picture; with a key, where that file belongs and who holds it."""
     named, key = words or ("", "")

@@ -12,15 +12,25 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import typer
+from typer.core import TyperCommand
 
 DEFAULT_SERVER: Final = "127.0.0.1:8081"
 _ADDRESS: Final = re.compile(r"(\[[0-9a-fA-F:]+\]|[^\s:/\[\]]+):\d{1,5}")
 _SERVER_HELP: Final = "SERVER: admin address of a web instance, host:port; without it, that of --server."
 
 Words = Callable[[list[str] | None], list[str]]
+
+
+class PlainUsage(TyperCommand):
+    """A command whose usage line has its words as they are described: `add [OPTIONS] [SERVER] ADDRESS`."""
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """The parts of the usage line; those for words lose the signs for "one or more of these"."""
+        pieces = super().collect_usage_pieces(ctx)
+        return [piece[1:-4] if piece.endswith("...") else piece for piece in pieces]
 
 
 def is_address(text: str) -> bool:

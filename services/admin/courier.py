@@ -15,6 +15,7 @@ from typing import Final
 
 from services.admin import changes
 from services.admin.records import Records
+from services.admin.silence import Silence
 from services.shared.broker import Broker, Envelope
 from services.shared.errors import TritonTubeError, UnavailableError
 from services.shared.messages import HandoffEvent, HandoffReason, MessageType, handoff_queue
@@ -57,8 +58,7 @@ class Courier:
         self._records = records
         self._quiet_s = quiet_s
         self._due = asyncio.Event()
-        self._heard: dict[str, tuple[object, float]] = {}
-        self._epoch = 0
+        self._silence = Silence(quiet_s)
 
     def announce(self) -> None:
         """This instance has begun a change: tell every source now."""
@@ -82,24 +82,16 @@ class Courier:
     async def _round(self, view: RingView, *, announced: bool) -> None:
         if not view.migrating:
             return
-        quiet = self._quiet(view)
-        due = changes.required_syncs(view.state) if announced else quiet
+        silent = self._silent(view)
+        due = changes.required_syncs(view.state) if announced else silent
         if due:
             await self._publish(view, due)
 
-    def _quiet(self, view: RingView) -> set[str]:
-        """Sources that have shown nothing new for a while; they are not named again for as long."""
-        if view.epoch != self._epoch:
-            self._epoch, self._heard = view.epoch, {}
-        now = asyncio.get_running_loop().time()
-        for node in changes.required_syncs(view.state) - self._records.synced(view.epoch):
-            shown = self._records.progress.record(node)
-            if node not in self._heard or self._heard[node][0] != shown:
-                self._heard[node] = (shown, now)
-        quiet = {node for node, (_, since) in self._heard.items() if now - since >= self._quiet_s}
-        quiet -= self._records.synced(view.epoch)
-        self._heard |= {node: (self._heard[node][0], now) for node in quiet}
-        return quiet
+    def _silent(self, view: RingView) -> set[str]:
+        """Sources that have shown nothing new for a while."""
+        sources = changes.required_syncs(view.state) - self._records.synced(view.epoch)
+        shown = {node: self._records.progress.record(node) for node in sources}
+        return self._silence.of(view.epoch, shown, now_s=asyncio.get_running_loop().time())
 
     async def _publish(self, view: RingView, sources: Collection[str]) -> None:
         events = iter(await asyncio.to_thread(lambda: list(handoff_events(view, sources))))

@@ -1,0 +1,127 @@
+"""The calls of the original TritonTube: by address, and by a client that waits one second."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TypeAlias
+
+import grpc
+import pytest
+import pytest_asyncio
+
+from services.admin.admin import Admin
+from services.shared.etcd import EtcdClient
+from services.shared.ring.progress import Progress
+from services.shared.ring.state import NodeState, progress_key
+from services.shared.stubs.tritontube import admin_pb2, admin_pb2_grpc
+from tests.harness.admins import (
+    channel_to,
+    report_sync,
+    requests_on_record,
+    state_when_migrating,
+    state_when_stable,
+    working_admin,
+)
+from tests.harness.etcd import EtcdCluster
+from tests.harness.ring import live_nodes, publish, ring_state
+from tests.harness.storage import StorageNode
+from tests.harness.waiting import eventually
+
+DEADLINE_S = 60.0
+ONE_SECOND = 1.0
+Stub: TypeAlias = "admin_pb2_grpc.VideoContentAdminServiceAsyncStub"
+
+
+@pytest_asyncio.fixture
+async def admin(ring_etcd: EtcdCluster, ring_client: EtcdClient) -> AsyncIterator[Admin]:
+    """At work for a ring of a, b and c, all of them live."""
+    await publish(ring_client, *ring_state(list("abc")))
+    async with live_nodes(ring_client, *"abc"), working_admin(ring_etcd) as working:
+        yield working
+
+
+@pytest_asyncio.fixture
+async def stub(admin: Admin) -> AsyncIterator[Stub]:
+    async with channel_to(admin) as channel:
+        yield admin_pb2_grpc.VideoContentAdminServiceStub(channel)
+
+
+@asynccontextmanager
+async def storage_node(etcd: EtcdCluster, admin: Admin, data: Path) -> AsyncIterator[StorageNode]:
+    """A node that is live, and no member."""
+    node = StorageNode(data=data, etcd=etcd.endpoints)
+    node.server.start()
+    try:
+        await node.up()
+        await eventually(lambda: node.id in admin.topology.live, deadline_s=DEADLINE_S, what="it is live")
+        yield node
+    finally:
+        node.server.kill()
+
+
+async def test_an_addition_outlives_the_call_of_a_client_that_waits_one_second(
+    ring_etcd: EtcdCluster, ring_client: EtcdClient, admin: Admin, stub: Stub, tmp_path: Path
+):
+    async with storage_node(ring_etcd, admin, tmp_path / "node") as node:
+        request = admin_pb2.AddNodeRequest(node_address=node.address)
+        answer = await stub.AddNode(request, timeout=ONE_SECOND)
+        assert answer.migrated_file_count == 0
+        await state_when_migrating(admin.topology, epoch=2)
+        # Nobody has reported yet. Asking again, as such a client would, changes nothing.
+        await stub.AddNode(request, timeout=ONE_SECOND)
+        await report_sync(ring_client, 2, ["a", "b", "c", node.id])
+        state = await state_when_stable(admin.topology, epoch=3)
+        assert state.nodes[node.id].state is NodeState.ACTIVE
+        assert len(await requests_on_record(ring_client)) == 1
+        with pytest.raises(grpc.aio.AioRpcError, match="is a member already") as caught:
+            await stub.AddNode(request)
+    assert caught.value.code() is grpc.StatusCode.ALREADY_EXISTS
+
+
+async def test_a_client_without_a_deadline_waits_for_the_end_and_hears_how_many_files_moved(
+    ring_client: EtcdClient, admin: Admin, stub: Stub
+):
+    call = stub.RemoveNode(admin_pb2.RemoveNodeRequest(node_address="c:9090"))
+    await state_when_migrating(admin.topology, epoch=2)
+    for node in "abc":
+        await ring_client.put(progress_key(node), Progress(epoch=2, files_moved=7, at_ms=1).encode())
+    await eventually(lambda: len(admin.records.progress.entries) == 3, deadline_s=DEADLINE_S, what="progress")
+    assert not call.done()
+    await report_sync(ring_client, 2, "abc")
+    assert (await call).migrated_file_count == 21
+    assert (await admin.topology.refresh()).state.nodes["c"].state is NodeState.REMOVED
+
+
+async def test_what_cannot_be_is_told_within_the_second(stub: Stub):
+    for call, code, sentence in (
+        (
+            stub.AddNode(admin_pb2.AddNodeRequest(node_address="x"), timeout=ONE_SECOND),
+            "INVALID_ARGUMENT",
+            "is not",
+        ),
+        (
+            stub.AddNode(admin_pb2.AddNodeRequest(node_address="127.0.0.1:1"), timeout=ONE_SECOND),
+            "INVALID_ARGUMENT",
+            "No storage node answers",
+        ),
+        (
+            stub.RemoveNode(admin_pb2.RemoveNodeRequest(node_address="z:1"), timeout=ONE_SECOND),
+            "INVALID_ARGUMENT",
+            "The host of z:1 is not known here",
+        ),
+    ):
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await call
+        assert (caught.value.code().name, sentence in str(caught.value.details())) == (code, True)
+
+
+async def test_a_node_that_hangs_is_told_before_the_client_gives_up(
+    ring_etcd: EtcdCluster, admin: Admin, stub: Stub, tmp_path: Path
+):
+    async with storage_node(ring_etcd, admin, tmp_path / "node") as node:
+        node.server.freeze()
+        with pytest.raises(grpc.aio.AioRpcError, match="did not answer in the time") as caught:
+            await stub.AddNode(admin_pb2.AddNodeRequest(node_address=node.address), timeout=ONE_SECOND)
+    assert caught.value.code() is grpc.StatusCode.UNAVAILABLE

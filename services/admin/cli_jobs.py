@@ -12,7 +12,14 @@ from rich.console import Console
 from services.admin.cli_asking import errors_told, print_json
 from services.admin.cli_input import DEFAULT_SERVER, AsJson, ServerOption
 from services.admin.display import UNKNOWN, show_lines, show_rows
-from services.admin.job_views import DeadLettersView, DeadLetterView, RequeuedView, TasksView, TaskView
+from services.admin.job_views import (
+    DeadLettersView,
+    DeadLetterView,
+    RedoneView,
+    RequeuedView,
+    TasksView,
+    TaskView,
+)
 from services.admin.jobs_client import JobsClient
 from services.shared.stubs.tritontube.jobs.v1 import jobs_pb2 as pb
 
@@ -108,11 +115,19 @@ def cancel(video: Video, *, server: ServerOption = DEFAULT_SERVER) -> None:
 
 @app.command()
 def redo(
-    video: Video, *, piece: Piece = None, rendition: Rendition = "", server: ServerOption = DEFAULT_SERVER
+    video: Video,
+    *,
+    piece: Piece = None,
+    rendition: Rendition = "",
+    server: ServerOption = DEFAULT_SERVER,
+    as_json: AsJson = False,
 ) -> None:
     """Encode finished parts of a video again: files that were lost or damaged are written anew."""
     names = _ask(server, lambda client: client.redo(video, piece=piece, track=rendition))
-    show_lines(Console(), names)
+    if as_json:
+        print_json(RedoneView(tasks=tuple(names)))
+    else:
+        show_lines(Console(), names)
 
 
 def _ask(server: str, question: Callable[[JobsClient], Awaitable[T]]) -> T:

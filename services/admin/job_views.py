@@ -100,6 +100,12 @@ class RequeuedView(View):
         return cls(resumed=tuple(done.resumed), restarted=tuple(done.restarted), dropped=tuple(done.dropped))
 
 
+class RedoneView(View):
+    """What will be done again."""
+
+    tasks: tuple[str, ...]
+
+
 def state_name(state: pb.TaskState.ValueType) -> str:
     """`running`."""
     return pb.TaskState.Name(state).removeprefix("TASK_STATE_").lower()

@@ -92,6 +92,8 @@ class JobDesk:
     async def requeue(self, selection: Selection) -> Requeued:
         """Have given-up jobs done after all. What is to be done is read from the records, not the letters.
 
+        A video goes on where it stopped, unless that would be without some of its renditions.
+
         Raises:
             UnavailableError: etcd or the broker is away; what was not done yet can be asked for again.
         """
@@ -156,7 +158,7 @@ class JobDesk:
             return
         if video.generation != about.generation or not video.retryable:
             outcome.dropped.append(video.id)
-        elif await self._book.plan(video.id, video.generation):
+        elif await self._book.plan(video.id, video.generation) and not video.omitted:
             await self._resume(video)
             outcome.resumed.append(video.id)
         else:

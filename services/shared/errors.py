@@ -17,6 +17,7 @@
     |   |   |-- UnfitPieceError      this source can't be cut by seeking: encode it as a single piece
     |   |   `-- DeadlyJobError       the job ends each worker that takes it
     |   `-- TransientJobError        worth another attempt after a delay
+    |       `-- ForeignEncoderError  this worker's ffmpeg is not the one that the video was begun with
     `-- UnavailableError             a backing service or node is away: try again later
         |-- AmbiguousError           the write may or may not have been applied: re-read before deciding
         `-- OutOfSpaceError          every candidate is at its reserve
@@ -96,6 +97,10 @@ class TransientJobError(JobError):
     def __init__(self, reason: str, *, detail: str = "") -> None:
         super().__init__(reason)
         self.detail = detail
+
+
+class ForeignEncoderError(TransientJobError):
+    """This worker's encoder is another build than the video's: what it makes would not fit."""
 
 
 class UnavailableError(TritonTubeError):

@@ -14,10 +14,10 @@ from services.shared.dispatch import Dispatcher
 from services.shared.errors import (
     ConflictError,
     FencedError,
+    ForeignEncoderError,
     JobError,
     NotFoundError,
     PermanentJobError,
-    TransientJobError,
     UnavailableError,
     UnfitPieceError,
 )
@@ -90,6 +90,7 @@ class TaskRunner:
             result = await self._vigil.over(work, key=claim.key, check=lambda: self._check(job, claim))
             await self._book.finish(claim, result)
         except UnfitPieceError as error:
+            await self._wanted(job)  # the ring refuses what belongs to a video that was given up
             if job.redo:
                 raise
             await self._start_over(video, error)
@@ -105,7 +106,7 @@ class TaskRunner:
         if plan is None:
             raise FencedError(f"Video {video.id} has moved on.")
         if plan.encoder != self._encoder:
-            raise TransientJobError(
+            raise ForeignEncoderError(
                 "This worker's ffmpeg is not the one the video was begun with: their pieces would not fit.",
                 detail=f"planned for: {plan.encoder}\nhere: {self._encoder}",
             )

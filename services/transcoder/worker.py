@@ -12,7 +12,14 @@ from pydantic import ValidationError
 from services.shared.broker import Dead, Envelope
 from services.shared.catalog import PLAN, Catalog, Starts
 from services.shared.dispatch import Dispatcher
-from services.shared.errors import DeadlyJobError, FencedError, JobError, NotFoundError, PermanentJobError
+from services.shared.errors import (
+    DeadlyJobError,
+    FencedError,
+    ForeignEncoderError,
+    JobError,
+    NotFoundError,
+    PermanentJobError,
+)
 from services.shared.messages import MessageType, PlanJob, TaskJob, VideoEvent
 from services.shared.telemetry import Counter, Histogram
 from services.transcoder.concession import Concessions
@@ -35,6 +42,9 @@ _KINDS: Final[Mapping[str, type[PlanJob | TaskJob]]] = {
     MessageType.AUDIO: TaskJob,
     MessageType.PICTURES: TaskJob,
 }
+
+_NOT_THE_JOB: Final = (DeadlyJobError, ForeignEncoderError)
+"""Here less would not be better: it costs as many workers again, or fits no better."""
 
 
 class Worker:
@@ -132,7 +142,7 @@ class Worker:
 
 def _can_be_spared(envelope: Envelope, why: Dead) -> bool:
     """Whether to try without: not where something else is to blame, and all other jobs would fail too."""
-    blamed = isinstance(why.cause, JobError) and not isinstance(why.cause, DeadlyJobError)
+    blamed = isinstance(why.cause, JobError) and not isinstance(why.cause, _NOT_THE_JOB)
     return blamed or envelope.type == MessageType.PICTURES
 
 

@@ -17,6 +17,8 @@ import httpx
 import pytest
 import pytest_asyncio
 
+from services.shared.video import segment_file
+from services.storage.disk import object_name
 from tests.harness.children import children
 from tests.harness.fixtures_stack import SMALL
 from tests.harness.jobs import Works, works
@@ -105,7 +107,7 @@ async def test_a_job_that_kills_its_worker_each_time_is_given_up_and_never_asked
     assert (await admin(stack, "dead", "--video", video["id"]))["dead"] == []
 
 
-async def test_a_dead_letter_tells_what_was_run_and_its_video_goes_on_where_it_stopped(
+async def test_dead_letters_tell_what_was_run_and_their_video_can_be_taken_up_again(
     behind: Works, film: Path
 ):
     stack = behind.stack
@@ -117,28 +119,33 @@ async def test_a_dead_letter_tells_what_was_run_and_its_video_goes_on_where_it_s
         found = await stack.video(video["id"])
         return found if found["status"] == "failed" else None
 
-    found = await eventually(killed_until_given_up, deadline_s=120, what="the video has failed")
+    found = await eventually(killed_until_given_up, deadline_s=240, what="the video has failed")
     assert found["reason"] == "Given up after 2 attempts: ffmpeg was stopped by SIGKILL."
+    assert found["omitted"], "nothing less was tried"
 
-    letters = [
+    waiting = [
         *await behind.letters("dead.transcode.first"),
         *await behind.letters("dead.transcode.bulk"),
     ]
-    [shown] = [letter for letter in letters if letter["properties"]["correlation_id"] == video["id"]]
-    assert shown["properties"]["headers"]["x-error"] == found["reason"]
-    assert shown["properties"]["headers"]["x-video-title"] == "unlucky"
-    command = shlex.split(shown["properties"]["headers"]["x-detail"].splitlines()[-1])
-    assert command[:2] == ["$", "ffmpeg"]
-    assert "libx264" in command
+    shown = [letter["properties"] for letter in waiting]
+    assert shown
+    for properties in shown:
+        assert properties["correlation_id"] == video["id"]
+        assert properties["headers"]["x-error"] == found["reason"]
+        assert properties["headers"]["x-video-title"] == "unlucky"
+        command = shlex.split(properties["headers"]["x-detail"].splitlines()[-1])
+        assert command[:2] == ["$", "ffmpeg"]
+        assert "libx264" in command
 
-    before = {task["name"] for task in (await tasks(stack, video)) if task["state"] == "done"}
-    done = await admin(stack, "requeue", "--id", shown["properties"]["message_id"])
-    assert done == {"resumed": [video["id"]], "restarted": [], "dropped": []}
-    await stack.wait_status(video["id"], "ready", deadline_s=240)
-    after = await tasks(stack, video)
-    assert all(task["state"] == "done" for task in after)
-    assert before <= {task["name"] for task in after}
-    assert (await behind.catalog.get(video["id"])).generation == 0
+    done = await admin(stack, "requeue", "--id", shown[0]["message_id"])
+    assert done == {"resumed": [], "restarted": [video["id"]], "dropped": []}
+    ready = await stack.wait_status(video["id"], "ready", deadline_s=240)
+    assert not ready["omitted"]
+    assert ready["renditions"][-1]["name"] == "540p"
+    assert all(task["state"] == "done" for task in await tasks(stack, video))
+    late = await admin(stack, "requeue", "--all")
+    assert late["dropped"] == [video["id"]]
+    assert (await admin(stack, "dead"))["dead"] == []
 
 
 async def tasks(stack: Stack, video: dict[str, Any]) -> list[dict[str, Any]]:
@@ -187,6 +194,63 @@ async def test_temporary_files_of_a_killed_worker_are_gone_when_the_next_one_run
     ready = await stack.wait_status(video["id"], "ready", deadline_s=300)
     assert ready["frames"] == 1800
     assert await behind.scratch() == []
+
+
+async def test_a_lost_segment_is_made_again_and_comes_out_the_same(behind: Works, film: Path):
+    stack = behind.stack
+    video = await stack.upload(film, title="holey")
+    ready = await stack.wait_status(video["id"], "ready", deadline_s=240)
+    lowest = ready["renditions"][0]["name"]
+    address = f"/content/{video['id']}/{segment_file(lowest, 0, 4)}"
+    before = await fetched(stack, address)
+    lost = lose(stack, f"{video['id']}/{segment_file(lowest, 0, 4)}")
+    piece = await piece_of(behind, video["id"], segment=4)
+
+    redone = await admin(stack, "redo", video["id"], "--piece", str(piece), "--rendition", lowest)
+    assert len(redone["tasks"]) == 1
+    await eventually(lost.exists, deadline_s=120, what="the segment is there again")
+    assert await fetched(stack, address) == before
+    assert (await stack.video(video["id"]))["status"] == "ready"
+    await eventually(behind.idle, deadline_s=60, what="nothing is left to do")
+    assert all(task["state"] == "done" for task in await tasks(stack, video))
+
+
+async def test_only_what_is_there_can_be_made_again(behind: Works, film: Path):
+    video = await behind.stack.upload(film)
+    early = await refused(behind.stack, "redo", video["id"])
+    assert "Only what has been done can be done again" in early
+    await behind.stack.wait_status(video["id"], "ready", deadline_s=240)
+    assert "no such piece or track" in await refused(behind.stack, "redo", video["id"], "--piece", "99")
+    assert "no such piece or track" in await refused(behind.stack, "redo", video["id"], "--rendition", "8p")
+    assert "Only processing can be cancelled" in await refused(behind.stack, "cancel", video["id"])
+
+
+async def refused(stack: Stack, *arguments: str) -> str:
+    """What the admin command says when it fails."""
+    command = (CLI, "jobs", *arguments, "--server", stack.endpoints.admin)
+    process = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.PIPE)
+    _, said = await process.communicate()
+    assert process.returncode == 1
+    return said.decode()
+
+
+async def fetched(stack: Stack, address: str) -> bytes:
+    async with httpx.AsyncClient(base_url=stack.endpoints.web, trust_env=False, timeout=60) as http:
+        return (await http.get(address)).raise_for_status().content
+
+
+def lose(stack: Stack, key: str) -> Path:
+    """Remove a file from the disk of the stack's one storage node; where it was."""
+    name = object_name(key)
+    path = Path(stack.endpoints.storage[0].data) / "objects" / name[:3] / name[3:5] / name
+    path.unlink()
+    return path
+
+
+async def piece_of(behind: Works, video_id: str, *, segment: int) -> int:
+    """The piece that a segment belongs to."""
+    pieces = [task.piece for task in await behind.book.tasks(video_id, 0) if task.piece]
+    return next(piece.index for piece in pieces if 0 <= segment - piece.first_segment < piece.segments)
 
 
 async def test_a_worker_without_room_leaves_the_job_to_another_and_says_so(

@@ -49,7 +49,7 @@ def remarks(status: pb.GetStatusResponse) -> Iterator[str]:
     for suspect in status.suspects:
         yield f"{suspect.node_id} has been away since {local_time(suspect.since_ms)}{_verdict(suspect)}."
     if status.under_replicated:
-        yield f"{count(status.under_replicated, 'copy')} known to be lacking at their owners."
+        yield f"{count(status.under_replicated, 'copy')} still to be made, as far as is known."
     for node in status.nodes:
         for reason in filter(None, (node.problem, node.usage.read_only_reason)):
             yield f"{node.id}: {reason}"

@@ -108,7 +108,7 @@ async def test_a_change_in_progress_and_those_behind_it_are_shown(ring_client, a
 
     async def told() -> str | None:
         out = (await cli("status", server)).out
-        return out if "7 copies known to be lacking" in out else None
+        return out if "7 copies still to be made" in out else None
 
     status = await eventually(told, deadline_s=DEADLINE_S, what="the report of a")
     assert "In progress: drain d." in status

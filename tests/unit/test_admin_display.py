@@ -127,7 +127,7 @@ def test_the_status_tells_what_goes_on_waits_and_is_amiss():
         "Waiting for its turn: drain a (r2).",
         "b has been away since 2023-11-14 22:13:20, and will be declared dead at 2023-11-14 22:28:20.",
         "z has been away since 2023-11-14 22:13:20.",
-        "12 copies known to be lacking at their owners.",
+        "12 copies still to be made, as far as is known.",
     ]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import Counter
 from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from typing import Final
 
@@ -21,8 +22,9 @@ from services.storage.together import together
 log = logging.getLogger(__name__)
 
 _LOOK_EVERY_S: Final = 2.0
-_AGAIN_AFTER_S: Final = 60.0
-"""After owners could not vouch for their copies: each question makes them read all of these."""
+_MIN_PAUSE_S: Final = 4.0
+_MAX_PAUSE_S: Final = 600.0
+"""While owners can't vouch for their copies: each question makes them read all of these."""
 _AT_ONCE: Final = 32
 """Files in one question to the owners."""
 
@@ -40,12 +42,15 @@ class Surplus:
         self._grace_s = grace_s
         self._since: dict[int, float] = {}
         self._not_before: dict[int, float] = {}
+        self._refusals: Counter[int] = Counter()
 
     def look(self, view: RingView, held: Collection[int]) -> None:
         """Take note of what is surplus under a ring."""
         now = time.monotonic()
         surplus = {partition for partition in held if not owns(view, self._node_id, partition)}
         self._since = {partition: self._since.get(partition, now) for partition in surplus}
+        for partition in self._not_before.keys() - surplus:
+            del self._not_before[partition], self._refusals[partition]
 
     async def run(self, duty: Duty) -> None:
         """Drop what may be dropped, for as long as the duty's epoch lasts."""
@@ -65,9 +70,11 @@ class Surplus:
         ]
 
     async def _clear(self, view: RingView, partition: int) -> None:
-        """Drop a partition's files, as far as its owners vouch for theirs."""
+        """Drop a partition's files, as far as its owners vouch for theirs; the rest is for later."""
+        pause_s = min(_MAX_PAUSE_S, _MIN_PAUSE_S * float(2 ** min(self._refusals[partition], 10)))
+        self._refusals[partition] += 1
+        self._not_before[partition] = time.monotonic() + pause_s
         dropped = 0
-        self._not_before[partition] = time.monotonic() + _AGAIN_AFTER_S
         try:
             async for files in self._portions(partition):
                 dropped += await self._drop(view, partition, files)

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from services.shared.broker import Broker, Envelope, JobConsumer, dead_queue
 from services.shared.broker.topology import DELIVERY_LIMIT
+from services.shared.errors import PermanentJobError
 from services.shared.messages import BULK_QUEUE, FIRST_QUEUE
 from tests.harness.rabbitmq import VirtualHost
 from tests.harness.waiting import eventually
@@ -81,6 +82,24 @@ async def _take_and_die(broker: Broker) -> None:
             return await queue.get(fail=False, timeout=None)
 
         await eventually(taken, deadline_s=60, what="it was taken")
+
+
+async def test_a_message_that_cannot_even_be_put_aside_dies_at_once(
+    vhost: VirtualHost,
+) -> None:
+    shop = Workshop()
+    shop.fail("", PermanentJobError("Nobody knows what this is."))
+    async with connected(vhost.url) as broker, running(JobConsumer(broker, handle=shop.handle)):
+        await eventually(lambda: vhost.consumer_tags(BULK_QUEUE), deadline_s=60, what="it waits for jobs")
+        await vhost.publish(BULK_QUEUE, body="?")
+
+        async def died() -> int:
+            return await broker.depth(dead_queue(BULK_QUEUE))
+
+        await eventually(died, deadline_s=60, what="it is a dead letter")
+        [letter] = await broker.dead_letters.list(BULK_QUEUE)
+    assert "no message of ours" in letter.error
+    assert shop.begun == [""]
 
 
 async def test_a_job_that_is_only_handed_on_never_dies_of_it(vhost: VirtualHost) -> None:

@@ -14,7 +14,7 @@ from services.shared.broker.faults import rpc
 from services.shared.broker.publisher import Publisher
 from services.shared.broker.topology import DELIVERY_LIMIT
 from services.shared.broker.wire import from_message
-from services.shared.errors import UnavailableError
+from services.shared.errors import TritonTubeError, UnavailableError
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +60,10 @@ class Delivery:
         else:
             await self._settle("handed back", self.message.reject(requeue=True))
 
+    async def refuse(self) -> None:
+        """Leave it to the broker to make a dead letter of it: we could not, it is no message of ours."""
+        await self._settle("refused", self.message.reject(requeue=False))
+
     @property
     def _returns(self) -> int:
         count = (self.message.headers or {}).get(_RETURNS)
@@ -68,7 +72,7 @@ class Delivery:
     async def _renewed(self) -> bool:
         try:
             await self.publisher.job(self.queue, self.envelope)
-        except UnavailableError as error:
+        except TritonTubeError as error:
             log.info("%s could not be renewed: %s", self.message.message_id, error)
             return False
         return True

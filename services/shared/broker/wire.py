@@ -22,9 +22,12 @@ _ERROR: Final = "x-error"
 _DETAIL: Final = "x-detail"
 _DEATHS: Final = "x-death"
 
-_TAKEN_TOO_OFTEN: Final = (
-    "Each worker that took this job died or lost its connection before it was done, too often to go on."
-)
+_VERDICTS: Final = {
+    "delivery_limit": "Each worker that took this job died or lost its connection before it was done, too "
+    "often to go on.",
+    "rejected": "This is no message of ours: it could not even be put aside with a reason.",
+}
+"""What it means when the broker itself made a dead letter, by its reason."""
 
 Headers = Mapping[str, object]
 
@@ -92,4 +95,4 @@ def _broker_verdict(headers: Headers) -> str:
     deaths = headers.get(_DEATHS)
     latest = deaths[0] if isinstance(deaths, list) and deaths else None
     reason = latest.get("reason") if isinstance(latest, Mapping) else None
-    return _TAKEN_TOO_OFTEN if reason in {"delivery_limit", b"delivery_limit"} else ""
+    return _VERDICTS.get(reason.decode() if isinstance(reason, bytes) else str(reason), "")

@@ -12,7 +12,7 @@ from services.shared.broker.envelope import Envelope
 from services.shared.broker.outcome import Dead, Deferred, Outcome, Retry, decide
 from services.shared.broker.publisher import Publisher
 from services.shared.broker.waits import end
-from services.shared.errors import TransientJobError, TritonTubeError
+from services.shared.errors import RequestError, TransientJobError, TritonTubeError
 
 log = logging.getLogger(__name__)
 
@@ -64,6 +64,9 @@ class Work:
             await self._settle(delivery, envelope, outcome)
         except LeaseLostError as lost:
             log.warning("%s: %s", envelope.message_id, lost)
+        except RequestError as unfit:
+            log.warning("%s: it is no message of ours: %s", envelope.message_id, unfit)
+            await delivery.refuse()
         except TritonTubeError as failed:
             log.warning("%s: its outcome could not be published: %s", envelope.message_id, failed)
             await delivery.hand_back()

@@ -14,7 +14,6 @@ from services.admin.client import AdminClient
 from services.admin.display import show_lines
 from services.admin.display_changes import outcome, watch_command
 from services.admin.display_progress import reporting
-from services.admin.pace import Pace
 from services.shared.lifecycle import EXIT_FAILED
 from services.shared.stubs.tritontube.cluster.v1 import cluster_pb2 as pb
 
@@ -22,7 +21,7 @@ from services.shared.stubs.tritontube.cluster.v1 import cluster_pb2 as pb
 def follow(server: str, request_id: str, *, as_json: bool) -> None:
     """Show a request (none named: the change in progress) until it ends, and exit by how it ended."""
     try:
-        end, pace = ask(server, lambda client: _to_the_end(client, request_id, as_json=as_json))
+        end = ask(server, lambda client: _to_the_end(client, request_id, as_json=as_json))
     except KeyboardInterrupt:
         complain(f"no longer waiting; the change goes on. See it with: {watch_command(request_id, server)}")
         raise typer.Exit(EXIT_INTERRUPTED) from None
@@ -30,12 +29,10 @@ def follow(server: str, request_id: str, *, as_json: bool) -> None:
         complain(outcome(end))
         raise typer.Exit(EXIT_FAILED)
     if not as_json:
-        show_lines(Console(), [outcome(end, pace)])
+        show_lines(Console(), [outcome(end)])
 
 
-async def _to_the_end(
-    client: AdminClient, request_id: str, *, as_json: bool
-) -> tuple[pb.ChangeRequest, Pace | None]:
+async def _to_the_end(client: AdminClient, request_id: str, *, as_json: bool) -> pb.ChangeRequest:
     end = pb.ChangeRequest()
     with reporting(Console(), quiet=as_json) as reporter:
         async with aclosing(client.follow(request_id)) as stream:
@@ -44,4 +41,4 @@ async def _to_the_end(
                 if as_json:
                     print_json(WatchView.of(news), on_one_line=True)
                 reporter.show(news, time.monotonic())
-    return end, reporter.pace
+    return end

@@ -53,12 +53,11 @@ def watch_command(request_id: str, server: str) -> str:
     return f"tritontube-admin watch {server} {request_id}".rstrip()
 
 
-def outcome(request: pb.ChangeRequest, pace: Pace | None = None) -> str:
-    """How a request stands, in a sentence; `pace` as last seen."""
+def outcome(request: pb.ChangeRequest) -> str:
+    """How a request stands, in a sentence."""
     state = request_state_name(request.state)
     if request.state == pb.REQUEST_STATE_DONE:
-        moved = f"; {count(pace.files_moved, 'file')}, {decimal(pace.bytes_moved)}, moved" if pace else ""
-        return f"{_name(request)} is done{_took(request)}{moved}."
+        return f"{_name(request)} is done{_took(request)}."
     if request.reason:
         return f"{_name(request)} was {state}: {request.reason}"
     return f"{_name(request)} was {state}."

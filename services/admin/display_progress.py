@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Final, Protocol
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn
 
 from services.admin.display import show_lines
 from services.admin.display_changes import pace_note
@@ -40,20 +41,21 @@ class Reporter:
         self._picture = picture
         self._meter = Meter()
         self._said: dict[str, None] = {}
-        self.pace: Pace | None = None
-        """As last seen; None: nothing has moved yet."""
+        self._pace: Pace | None = None
 
     def show(self, news: pb.WatchChangeResponse, at_s: float) -> None:
         """Show news; `at_s` by any steady clock."""
         request = news.request
-        pace = self._meter.look(at_s, epoch=news.epoch, nodes=news.nodes)
-        if news.nodes:
-            self.pace = pace
+        if news.nodes or self._pace is None:
+            self._pace = self._meter.look(at_s, epoch=news.epoch, nodes=news.nodes)
+        # The end comes without a word on the nodes: what was seen of them last may be from just before.
+        done = request.state == pb.REQUEST_STATE_DONE
+        pace = replace(self._pace, done=1.0, bytes_left=0, left_s=None) if done else self._pace
         title = f"{change_title(request.kind, request.node_id)}: {request_state_name(request.state)}"
         for node in news.nodes:
             if node.waiting_for:
                 self._say_once(f"{node.node_id} waits: {node.waiting_for}")
-        self._picture.update(title, self.pace or pace, at_s)
+        self._picture.update(title, pace, at_s)
 
     def _say_once(self, sentence: str) -> None:
         if sentence in self._said:
@@ -89,10 +91,12 @@ class Bar:
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
-        self._task = progress.add_task("", total=1.0, note="")
+        self._task: TaskID | None = None
 
     def update(self, title: str, pace: Pace, at_s: float) -> None:  # noqa: ARG002 - rich has its own clock
         """Move the bar."""
+        if self._task is None:
+            self._task = self._progress.add_task(title, total=1.0, note="")
         self._progress.update(self._task, description=title, completed=pace.done, note=pace_note(pace))
 
     def say(self, sentence: str) -> None:

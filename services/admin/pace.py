@@ -85,9 +85,9 @@ class Meter:
 
 
 def _done(nodes: list[pb.NodeProgress], moved: int, left: int) -> float:
-    if moved:
+    if moved or left:
         return moved / (moved + left)
-    return sum(map(_fraction, nodes)) / len(nodes) if nodes else 0.0
+    return min(map(_fraction, nodes), default=0.0)
 
 
 def _fraction(node: pb.NodeProgress) -> float:

@@ -48,10 +48,14 @@ class Reports:
 
     @patiently
     async def synced(self, duty: Duty) -> None:
-        """Report that all is handed over that was to be, at the duty's epoch."""
+        """Report that all is handed over that was to be, at the duty's epoch.
+
+        How much that was is told along with it: the change may be over before the next look at the progress.
+        """
         key = sync_key(duty.epoch, self._node_id)
         report = SyncReport(files=duty.files, at_ms=time.time_ns() // 1_000_000)
-        written = await self._etcd.txn([absent(key)], [put_op(key, report.encode())])
+        progress = put_op(progress_key(self._node_id), duty.progress().encode())
+        written = await self._etcd.txn([absent(key)], [put_op(key, report.encode()), progress])
         if written.succeeded:
             log.info("epoch %d: all of %d files are with their owners", duty.epoch, duty.files)
 

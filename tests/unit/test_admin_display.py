@@ -234,9 +234,8 @@ def test_an_order_that_is_not_waited_for_says_how_it_stands(state, sentence):
     assert sentence in recorded(changed(DONE, state=state), "here:1")
 
 
-def test_an_end_tells_what_was_moved_or_why_not():
-    pace = Pace(done=1.0, files_moved=3, bytes_moved=4_000, bytes_left=0, bytes_per_s=None, left_s=None)
-    assert outcome(DONE, pace) == "Request r1 (drain a) is done after 0:01:22; 3 files, 4.0 kB, moved."
+def test_an_end_tells_how_long_it_took_or_why_not():
+    assert outcome(DONE) == "Request r1 (drain a) is done after 0:01:22."
     refused = changed(DONE, state=pb.REQUEST_STATE_REFUSED, reason="a is the last node.")
     assert outcome(refused) == "Request r1 (drain a) was refused: a is the last node."
 
@@ -262,7 +261,7 @@ def test_a_pipe_gets_a_line_every_few_seconds_and_when_the_state_changes():
         "drain a: running\t0%\t0 bytes moved",
         "drain a: running\t50%\t50.0 MB moved, about 50.0 MB left, 10.0 MB/s, 0:00:05",
         "drain a: running\t100%\t100.0 MB moved, 10.0 MB/s, 0:00:00",
-        "drain a: done\t100%\t100.0 MB moved, 9.5 MB/s, 0:00:00",
+        "drain a: done\t100%\t100.0 MB moved, 9.5 MB/s",
     ]
 
 
@@ -274,12 +273,12 @@ def test_what_a_node_waits_for_is_said_once():
     assert shown(console).count("a waits: b is full.") == 1
 
 
-def test_the_last_progress_is_kept_when_the_end_comes_without_any():
-    reporter = Reporter(Lines(pipe()))
-    reporter.show(news(90, moved=5), 0)
+def test_an_end_without_a_word_on_the_nodes_is_an_end_all_the_same():
+    console = pipe()
+    reporter = Reporter(Lines(console))
+    reporter.show(news(90, moved=5_000), 0)
     reporter.show(pb.WatchChangeResponse(request=DONE, epoch=3), 1)
-    assert reporter.pace
-    assert reporter.pace.bytes_moved == 5
+    assert shown(console).splitlines()[-1] == "drain a: done\t100%\t5.0 kB moved"
 
 
 def test_a_terminal_gets_a_bar():

@@ -21,8 +21,13 @@ def test_before_anything_is_known_nothing_is_done():
     assert (pace.done, pace.bytes_left, pace.bytes_per_s, pace.left_s) == (0.0, 0, None, None)
 
 
-def test_without_bytes_every_node_counts_the_same():
-    assert Meter().look(0, epoch=2, nodes=[node(50), node(0, synced=True), node(0, of=0)]).done == 0.5
+def test_without_bytes_it_is_as_far_as_the_slowest_node():
+    assert Meter().look(0, epoch=2, nodes=[node(50), node(20), node(0, synced=True)]).done == 0.2
+    assert Meter().look(0, epoch=2, nodes=[node(0, synced=True), node(0, of=0)]).done == 0
+
+
+def test_as_long_as_bytes_are_only_known_to_be_missing_nothing_is_done():
+    assert Meter().look(0, epoch=2, nodes=[node(50, left=MB), node(0, synced=True)]).done == 0
 
 
 def test_the_node_that_moves_the_bytes_decides_how_far_it_is():

@@ -12,7 +12,6 @@ from services.shared.ring.progress import Progress
 from services.shared.ring.view import RingView
 from services.storage.duties import Ledger, destinations
 from services.storage.objectfile import ObjectInfo
-from services.storage.summaries import Summary
 
 
 class Amount(NamedTuple):
@@ -28,12 +27,12 @@ class Duty:
     Args:
         view: the ring at the epoch.
         node: whose duty it is.
-        held: the partitions that the node holds anything of, after it had adopted the epoch.
+        held: how many files the node holds of each partition, after it had adopted the epoch.
         on_news: called whenever something here has changed; must not block.
     """
 
     def __init__(
-        self, view: RingView, node: str, held: Mapping[int, Summary], *, on_news: Callable[[], None]
+        self, view: RingView, node: str, held: Mapping[int, int], *, on_news: Callable[[], None]
     ) -> None:
         self.view = view
         self.hurried: set[int] = set()
@@ -42,7 +41,7 @@ class Duty:
         """Set once everything has been confirmed that was there when the epoch began."""
         self._node = node
         self._held = frozenset(held)
-        self._files = sum(summary.files for summary in held.values())
+        self._files = sum(held.values())
         self._on_news = on_news
         self._ledger = Ledger(view, node, held)
         self._lacking: dict[str, set[int]] = {}

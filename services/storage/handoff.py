@@ -10,6 +10,7 @@ import asyncio
 import logging
 
 from services.shared.ring.view import RingView
+from services.storage.duties import at_work
 from services.storage.duty import Duty
 from services.storage.gear import Gear
 from services.storage.lane import Lane
@@ -83,7 +84,8 @@ class Handoff:
                 group.create_task(lane.run())
             if view.migrating:
                 await duty.complete.wait()
-                await self._reports.synced(duty)
+                if at_work(view, self._node_id):
+                    await self._reports.synced(duty)
             else:
                 await self._surplus.run(duty)
 
@@ -91,7 +93,7 @@ class Handoff:
     async def _draw_up(self, view: RingView) -> Duty:
         """What is owed at an epoch that the node has adopted."""
         self._gear.store.check_complete()
-        held = await self._gear.threads.run(self._gear.summaries.held)
+        held = self._gear.store.index.files()
         self._surplus.look(view, held)
         return Duty(view, self._node_id, held, on_news=self._tell)
 

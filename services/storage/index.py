@@ -13,6 +13,7 @@ from __future__ import annotations
 import queue
 import sqlite3
 import threading
+from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import Future
 from contextlib import closing
@@ -70,10 +71,8 @@ class Index:
         self._reader = _connect(path)
         self._reading = threading.Lock()
         self._changes: queue.Queue[_Change | None] = queue.Queue(_QUEUE)
-        files, size_bytes = self._writer.execute(
-            "SELECT COUNT(*), COALESCE(SUM(size_bytes), 0) FROM objects"
-        ).fetchone()
-        self.totals = Totals(files=files, size_bytes=size_bytes)
+        self._files, size_bytes = _counted(self._writer)
+        self.totals = Totals(files=sum(self._files), size_bytes=size_bytes)
         self._versions = [0] * PARTITIONS
         self._thread = threading.Thread(target=self._write, name="index-writer", daemon=True)
         self._thread.start()
@@ -98,6 +97,10 @@ class Index:
         """What is recorded of a key."""
         found = self._select("partition = ? AND key = ?", (partition_of(key), key), order="key")
         return found[0] if found else None
+
+    def files(self) -> dict[int, int]:
+        """How many files there are in each partition that has any."""
+        return {partition: files for partition, files in enumerate(self._files) if files}
 
     def version(self, partition: int) -> int:
         """A number that has grown whenever a change of the partition's objects is acknowledged."""
@@ -154,19 +157,22 @@ class Index:
             self._commit([change for change in batch if change])
 
     def _commit(self, batch: list[_Change]) -> None:
-        files, size_bytes = self.totals.files, self.totals.size_bytes
+        grown, size_bytes = Counter[int](), self.totals.size_bytes
         try:
             with self._writer:
                 for change in batch:
                     more_files, more_bytes = self._apply(change)
-                    files, size_bytes = files + more_files, size_bytes + more_bytes
+                    grown[partition_of(change.key)] += more_files
+                    size_bytes += more_bytes
         except Exception as error:  # noqa: BLE001 - each waiting thread must hear of it, and this one go on
             for change in batch:
                 change.done.set_exception(error)
             return
-        self.totals = Totals(files=files, size_bytes=size_bytes)
+        self.totals = Totals(files=self.totals.files + grown.total(), size_bytes=size_bytes)
+        for partition, more_files in grown.items():
+            self._files[partition] += more_files
+            self._versions[partition] += 1
         for change in batch:
-            self._versions[partition_of(change.key)] += 1
             change.done.set_result(None)
 
     def _apply(self, change: _Change) -> tuple[int, int]:
@@ -181,6 +187,16 @@ class Index:
         row = (*place, info.key.partition("/")[0], info.size_bytes, info.sha256, info.stored_at_ms)
         self._writer.execute("INSERT OR REPLACE INTO objects VALUES (?, ?, ?, ?, ?, ?)", row)
         return files + 1, size_bytes + info.size_bytes
+
+
+def _counted(connection: sqlite3.Connection) -> tuple[list[int], int]:
+    """How many files each partition has, and the bytes of all."""
+    files, size_bytes = [0] * PARTITIONS, 0
+    rows = connection.execute("SELECT partition, COUNT(*), SUM(size_bytes) FROM objects GROUP BY partition")
+    for partition, count, partition_bytes in rows:
+        files[partition] = count
+        size_bytes += partition_bytes
+    return files, size_bytes
 
 
 def _connect(path: Path) -> sqlite3.Connection:

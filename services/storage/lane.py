@@ -52,8 +52,7 @@ class Lane:
                 return
             await self._rest(_pause_s(failures) if obstacle else self._gear.interval_s * _jitter())
             if not self._duty.view.migrating:
-                held = await self._gear.threads.run(self._gear.summaries.held)
-                self._duty.reopen(self._destination, held)
+                self._duty.reopen(self._destination, self._gear.store.index.files())
 
     async def _rest(self, pause_s: float) -> None:
         with suppress(TimeoutError):

@@ -52,6 +52,7 @@ class Peers:
         stub = await self._channels.stub(node)
         with translated(node):
             answer = await stub.Offer(request, timeout=_ANSWER_TIMEOUT_S)
+        _check_epoch(node, answer.epoch, epoch)
         if len(answer.answers) != len(files):
             raise UnavailableError(f"{node} did not answer to every file that it was offered.")
         return [_ANSWERS.get(value, Answer.PENDING) for value in answer.answers]
@@ -67,6 +68,7 @@ class Peers:
         stub = await self._channels.stub(node)
         with translated(node):
             answer = await stub.Summarize(request, timeout=_ANSWER_TIMEOUT_S)
+        _check_epoch(node, answer.epoch, epoch)
         return {
             found.partition: Summary(files=found.files, size_bytes=found.stored_bytes, digest=found.digest)
             for found in answer.partitions
@@ -84,8 +86,7 @@ class Peers:
         stub = await self._channels.stub(node)
         with translated(node):
             answer = await stub.Verify(request, timeout=timeout_s)
-        if answer.epoch != epoch:
-            raise UnavailableError(f"{node} answered for epoch {answer.epoch} instead of {epoch}.")
+        _check_epoch(node, answer.epoch, epoch)
         return {(info.key, info.sha256) for info in map(from_wire, answer.sound)}
 
     async def push(self, node: str, file: ObjectFile, *, epoch: int) -> None:
@@ -125,3 +126,9 @@ class Peers:
                 yield storage_pb2.PutRequest(chunk=chunk)
         commit = storage_pb2.PutCommit(epoch=epoch, size_bytes=info.size_bytes, sha256=info.sha256)
         yield storage_pb2.PutRequest(commit=commit)
+
+
+def _check_epoch(node: str, answered: int, asked: int) -> None:
+    """A confirmation counts for one epoch only."""
+    if answered != asked:
+        raise UnavailableError(f"{node} answered for epoch {answered} instead of {asked}.")

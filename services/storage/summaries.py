@@ -44,7 +44,8 @@ class Summaries:
 
     def held(self, partitions: Iterable[int] = range(PARTITIONS)) -> dict[int, Summary]:
         """The summaries of those partitions of which anything is held."""
-        found = ((partition, self.of(partition)) for partition in partitions)
+        files = self._index.files()
+        found = ((partition, self.of(partition)) for partition in partitions if partition in files)
         return {partition: summary for partition, summary in found if summary.files}
 
     def _rows(self, partition: int) -> Iterator[ObjectInfo]:

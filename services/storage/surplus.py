@@ -55,7 +55,7 @@ class Surplus:
     async def run(self, duty: Duty) -> None:
         """Drop what may be dropped, for as long as the duty's epoch lasts."""
         while not duty.view.migrating:
-            self.look(duty.view, await self._gear.threads.run(self._gear.summaries.held))
+            self.look(duty.view, self._gear.store.index.files())
             for partition in self._due():
                 if duty.is_settled(partition):
                     await self._clear(duty.view, partition)

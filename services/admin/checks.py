@@ -22,6 +22,9 @@ from services.shared.video import check_video_id
 _MAX_CHECKS: Final = 2
 """Each asks every node for everything that it holds."""
 
+_LOCATE_TIMEOUT_S: Final = 5.0
+"""For a node's answer: somebody waits for it."""
+
 
 class Checks:
     """Answers `CheckFiles` and `LocateFile` of the cluster's service.
@@ -71,14 +74,15 @@ class Checks:
         check_key(key)
         view = await self._topology.refresh()
         async with Channels.over(self._topology) as channels:
-            witnesses = Witnesses(self._topology, Holders(channels))
+            holders = Holders(channels, answer_timeout_s=_LOCATE_TIMEOUT_S)
+            witnesses = Witnesses(self._topology, holders)
             held = await witnesses.held({node: [key] for node in witnesses.asked()})
-        holders = {node for node, copies in held.items() if copies}
+        having = {node for node, copies in held.items() if copies}
         return pb.LocateFileResponse(
             partition=partition_of(key),
             position=key_hash(key),
             copies=[
-                _status(view, key, node, held=node in holders, problem=witnesses.silent.get(node, ""))
+                _status(view, key, node, held=node in having, problem=witnesses.silent.get(node, ""))
                 for node in sorted({*held, *witnesses.silent})
             ],
         )

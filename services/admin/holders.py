@@ -30,10 +30,16 @@ class Copy(NamedTuple):
 
 
 class Holders:
-    """The nodes of a ring, by id. Every call is bounded in time and raises `UnavailableError` beyond that."""
+    """The nodes of a ring, by id. Every call is bounded in time and raises `UnavailableError` beyond that.
 
-    def __init__(self, channels: Channels) -> None:
+    Args:
+        channels: to the nodes.
+        answer_timeout_s: for an answer that takes a look at the disk.
+    """
+
+    def __init__(self, channels: Channels, *, answer_timeout_s: float = _ANSWER_TIMEOUT_S) -> None:
         self._channels = channels
+        self._answer_timeout_s = answer_timeout_s
 
     async def listing(self, node: str, *, video_id: str = "") -> AsyncGenerator[Copy, None]:
         """What a node holds: of one video by key, or of all by partition and key.
@@ -66,7 +72,7 @@ class Holders:
         for at in range(0, len(keys), _KEYS):
             with translated(node):
                 request = storage_pb2.HasRequest(keys=keys[at : at + _KEYS])
-                answer = await stub.Has(request, timeout=_ANSWER_TIMEOUT_S)
+                answer = await stub.Has(request, timeout=self._answer_timeout_s)
             held |= {file.key: _copy(file) for file in answer.files}
         return held
 
@@ -109,7 +115,7 @@ class Holders:
         stub = await self._channels.stub(node)
         with translated(node):
             request = storage_pb2.DeleteRequest(key=key, epoch=epoch)
-            return (await stub.Delete(request, timeout=_ANSWER_TIMEOUT_S)).deleted
+            return (await stub.Delete(request, timeout=self._answer_timeout_s)).deleted
 
 
 def _copy(file: storage_pb2.FileInfo) -> Copy:

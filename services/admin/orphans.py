@@ -18,7 +18,7 @@ from services.admin.holders import Holders
 from services.admin.sightings import Sighting
 from services.admin.witnesses import Witnesses
 from services.shared.content.channels import Channels
-from services.shared.errors import StaleRingError, TritonTubeError
+from services.shared.errors import StaleRingError
 from services.shared.etcd import EtcdClient
 from services.shared.references import SETTLED, References
 from services.shared.ring.placement import parse_key
@@ -75,8 +75,9 @@ class Orphans:
         batch = await self._bookkeeping.videos(after=self._after, limit=self._videos)
         removed = 0
         async with Channels.over(self._topology) as channels:
+            witnesses = Witnesses(self._topology, Holders(channels))
             for video in batch:
-                removed += await self._tidy(video, Holders(channels), view.epoch)
+                removed += await self._tidy(video, witnesses, view.epoch)
                 self._after = video.id
                 if removed >= self._files:
                     return removed
@@ -84,43 +85,31 @@ class Orphans:
             self._after = None
         return removed
 
-    async def _tidy(self, video: Video, holders: Holders, epoch: int) -> int:
+    async def _tidy(self, video: Video, witnesses: Witnesses, epoch: int) -> int:
         """Remove what a video has too much; how many copies."""
         if video.status not in SETTLED:
             return 0
-        garbage = await self._garbage(await self._bookkeeping.references(video), holders)
+        garbage = await self._garbage(await self._bookkeeping.references(video), witnesses)
         if garbage:
             log.info("video %s: removing %d files that nothing refers to", video.id, len(garbage))
         removed = 0
         try:
             for key, node in _copies(garbage):
-                removed += await self._remove(holders, node, key, epoch)
+                removed += await witnesses.remove(node, key, epoch=epoch)
         except StaleRingError as error:
             log.info("orphans are removed later: %s", error)
+        _REMOVED.inc(removed)
         return removed
 
-    async def _garbage(self, referred: References, holders: Holders) -> list[Sighting]:
+    async def _garbage(self, referred: References, witnesses: Witnesses) -> list[Sighting]:
         """The video's old files that are of no use to anyone, whatever becomes of it."""
         old_ms = (time.time() - self._grace_s) * 1000
-        found = Witnesses(self._topology, holders).sightings(video_id=referred.video.id)
-        async with aclosing(found) as sightings:
+        async with aclosing(witnesses.sightings(video_id=referred.video.id)) as sightings:
             return [
                 seen
                 async for seen in sightings
                 if seen.newest_ms <= old_ms and referred.is_garbage(parse_key(seen.key).file)
             ]
-
-    async def _remove(self, holders: Holders, node: str, key: str, epoch: int) -> bool:
-        try:
-            removed = await holders.delete(node, key, epoch=epoch)
-        except StaleRingError:
-            raise
-        except TritonTubeError as error:
-            log.info("%s stays on %s for now: %s", key, node, error)
-            return False
-        if removed:
-            _REMOVED.inc()
-        return removed
 
 
 def _copies(garbage: list[Sighting]) -> Iterator[tuple[str, str]]:

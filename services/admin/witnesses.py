@@ -69,6 +69,20 @@ class Witnesses:
             for problem in problems
         ]
 
+    async def remove(self, node: str, key: str, *, epoch: int) -> bool:
+        """Remove a node's copy. False: there was none, or the node does not answer.
+
+        Raises:
+            StaleRingError: the ring has changed since `epoch`.
+        """
+        if node in self.silent:
+            return False
+        try:
+            return await self._holders.delete(node, key, epoch=epoch)
+        except UnavailableError as error:
+            self._fall_silent(node, str(error))
+            return False
+
     async def is_nowhere(self, key: str) -> bool:
         """Whether it is proved that nobody holds a file: never while a node does not answer."""
         if self.silent:

@@ -9,6 +9,7 @@ from services.shared.content.nodes import Download, Nodes
 from services.shared.errors import (
     CorruptFileError,
     NotFoundError,
+    OutOfSpaceError,
     TritonTubeError,
     UnavailableError,
 )
@@ -46,6 +47,7 @@ class Fetcher:
             NotFoundError: all who may have one said that they have none, or found theirs damaged.
             ConflictError: the file's video has been deleted, or this node has other content under the key.
             StaleRingError: the ring changed meanwhile.
+            OutOfSpaceError: this node is full.
             UnavailableError: nobody who could be asked has one, or this node takes no writes.
         """
         view = self._topology.view
@@ -57,6 +59,8 @@ class Fetcher:
             try:
                 if await self._fetch_from(node, key, view.epoch):
                     return
+            except OutOfSpaceError:
+                raise  # that is this node, not the other one
             except UnavailableError as error:
                 silent = error
             except CorruptFileError as error:

@@ -31,9 +31,12 @@ def show_list(console: Console, heading: str, items: Sequence[str]) -> None:
 
 
 def show_lines(console: Console, lines: Iterable[str]) -> None:
-    """Print lines exactly as they are: nothing wrapped, coloured or cut."""
+    """Print lines exactly as they are, on a terminal above whatever moves there."""
     for line in lines:
-        console.file.write(f"{line}\n")
+        if console.is_terminal:
+            console.print(line, soft_wrap=True, markup=False, highlight=False, emoji=False)
+        else:
+            console.file.write(f"{line}\n")
     console.file.flush()
 
 

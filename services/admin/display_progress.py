@@ -101,7 +101,7 @@ class Bar:
 
     def say(self, sentence: str) -> None:
         """Print a sentence above the bar."""
-        self._progress.console.print(sentence, markup=False, highlight=False)
+        show_lines(self._progress.console, [sentence])
 
 
 class Nothing:

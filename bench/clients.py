@@ -78,8 +78,10 @@ def store_and_read(target: Target, load: Load, *, between: Callable[[], None]) -
         return Spent(put_s=put_s, get_s=_step(barrier))
     except BrokenBarrierError:
         raise RuntimeError("A client process failed; see above.") from None
-    finally:
+    except BaseException:
         barrier.abort()
+        raise
+    finally:
         for process in processes:
             process.join()
 

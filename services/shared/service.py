@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from services.shared import lifecycle, telemetry
+from services.shared.allocator import keep_freed_memory
 from services.shared.errors import TritonTubeError
 from services.shared.settings import Settings, load
 
@@ -41,5 +42,6 @@ def main(
     except TritonTubeError as error:
         sys.stderr.write(f"{error}\n")
         return lifecycle.EXIT_USAGE
+    keep_freed_memory()
     telemetry.set_up(settings)
     return lifecycle.run(lambda stop: serve(settings, stop))

@@ -104,6 +104,7 @@ class ObjectFile:
         self._descriptor = descriptor
         self._sums = sums
         self.info = info
+        self.closed = False
 
     @classmethod
     def open(cls, path: Path) -> Self:
@@ -144,6 +145,7 @@ class ObjectFile:
 
     def close(self) -> None:
         """Close the file. Once."""
+        self.closed = True
         os.close(self._descriptor)
 
     def __enter__(self) -> Self:

@@ -9,7 +9,6 @@ from functools import partial
 from typing import Any, Final
 
 from services.shared.errors import (
-    CorruptFileError,
     InvalidRequestError,
     TooLargeError,
     TritonTubeError,
@@ -25,11 +24,13 @@ from services.storage.datafolder import DataFolder
 from services.storage.epochs import EpochSource
 from services.storage.inspection import Inspector
 from services.storage.mend import Mender
-from services.storage.objectfile import BLOCK_BYTES, ObjectFile, ObjectInfo
+from services.storage.objectfile import BLOCK_BYTES, ObjectInfo
 from services.storage.offers import MAX_OFFERED, Offers
 from services.storage.promises import Promises
-from services.storage.spool import Spool
+from services.storage.reading import Reading
+from services.storage.spool import Pile, Spool
 from services.storage.stage import Stage
+from services.storage.store import Published
 from services.storage.summaries import Summary
 from services.storage.threads import Threads
 from services.storage.wire import from_wire, to_wire
@@ -92,9 +93,22 @@ class StorageServicer(storage_pb2_grpc.StorageServiceServicer):
             return await self._take(header, requests)
 
     async def _take(self, header: storage_pb2.PutHeader, requests: _Requests) -> storage_pb2.PutResponse:
+        if 0 < header.size_bytes <= BLOCK_BYTES:
+            return await self._take_small(header, requests)
         async with self._threads.holding(self._store.stage, header.size_bytes) as stage:
-            commit = await self._fill(stage, requests)
-            return await self._publish(stage, header.key, commit)
+            commit = await _fill(Spool(stage, self._threads), requests)
+            await self._check_commit(commit)
+            published = await self._threads.run(self._publish, stage, header.key, commit)
+        return self._stored(published)
+
+    async def _take_small(
+        self, header: storage_pb2.PutHeader, requests: _Requests
+    ) -> storage_pb2.PutResponse:
+        """A file of one block goes to the disk when it is complete, in one trip to a thread."""
+        pile = Pile(limit_bytes=header.size_bytes)
+        commit = await _fill(pile, requests)
+        await self._check_commit(commit)
+        return self._stored(await self._threads.run(self._keep, pile.chunks, header.key, commit))
 
     async def _check_put(self, header: storage_pb2.PutHeader) -> None:
         """Refuse before the data comes what would be refused after it."""
@@ -104,30 +118,25 @@ class StorageServicer(storage_pb2_grpc.StorageServiceServicer):
         await self._epochs.catch_up(header.epoch)
         self._store.fence.check(epoch=header.epoch, video_id=parse_key(header.key).video_id)
 
-    async def _fill(self, stage: Stage, requests: _Requests) -> storage_pb2.PutCommit:
-        """Write chunks to the stage until the commit comes."""
-        spool = Spool(stage, self._threads)
-        async for request in requests:
-            match request.WhichOneof("part"):
-                case "chunk":
-                    await spool.add(request.chunk)
-                case "commit":
-                    await spool.finish()
-                    return request.commit
-                case _:
-                    raise InvalidRequestError("After the header come chunks, then the commit.")
-        raise InvalidRequestError("The stream ended before its commit.")
-
-    async def _publish(
-        self, stage: Stage, key: str, commit: storage_pb2.PutCommit
-    ) -> storage_pb2.PutResponse:
+    async def _check_commit(self, commit: storage_pb2.PutCommit) -> None:
         if len(commit.sha256) != _SHA256_BYTES:
             raise InvalidRequestError("A commit carries the SHA-256 of the content.")
+        await self._epochs.catch_up(commit.epoch)
+
+    def _keep(self, chunks: Sequence[bytes], key: str, commit: storage_pb2.PutCommit) -> Published:
+        """Store a whole file. Blocks."""
+        with self._store.stage(commit.size_bytes) as stage:
+            stage.append(*chunks)
+            return self._publish(stage, key, commit)
+
+    def _publish(self, stage: Stage, key: str, commit: storage_pb2.PutCommit) -> Published:
+        """Make a staged file durable and visible, if it is what was sent. Blocks."""
         if (stage.size_bytes, stage.sha256) != (commit.size_bytes, commit.sha256):
             raise UnavailableError("The file arrived damaged; send it again.")
-        await self._epochs.catch_up(commit.epoch)
-        published = await self._threads.run(self._store.publish, stage, key=key, epoch=commit.epoch)
-        metrics.RECEIVED.inc(commit.size_bytes)
+        return self._store.publish(stage, key=key, epoch=commit.epoch)
+
+    def _stored(self, published: Published) -> storage_pb2.PutResponse:
+        metrics.RECEIVED.inc(published.info.size_bytes)
         return storage_pb2.PutResponse(
             info=to_wire(published.info), created=published.created, epoch=self._store.fence.epoch
         )
@@ -147,28 +156,17 @@ class StorageServicer(storage_pb2_grpc.StorageServiceServicer):
         """Stream a range of a file."""
         key = check_key(request.key)
         self._check_serving()
-        async with self._gets, self._threads.holding(self._store.open, key) as file:
-            end = _end_of(request, file.info)
+        begin = partial(Reading.begin, offset=request.offset_bytes, length=request.length_bytes)
+        async with self._gets, self._threads.holding(begin, self._store, key) as reading:
             # A small file is known to be sound before a word is said about it.
-            block = await self._block(file, request.offset_bytes, end)
-            yield storage_pb2.GetResponse(info=to_wire(file.info))
-            offset = request.offset_bytes
-            while block:
+            yield storage_pb2.GetResponse(info=to_wire(reading.info))
+            while block := reading.block:
                 for at in range(0, len(block), CHUNK_BYTES):
                     yield storage_pb2.GetResponse(chunk=block[at : at + CHUNK_BYTES])
                 metrics.SENT.inc(len(block))
-                offset += len(block)
-                block = await self._block(file, offset, end)
-
-    async def _block(self, file: ObjectFile, offset: int, end: int) -> bytes:
-        """The verified rest of the block at `offset`, up to `end`; a damaged copy goes to quarantine."""
-        if offset >= end:
-            return b""
-        try:
-            return await self._threads.run(file.read, offset, end - offset)
-        except CorruptFileError:
-            await self._threads.run(self._store.set_aside, file.info.key, file)
-            raise
+                if reading.closed:
+                    return
+                await self._threads.run(reading.advance)
 
     async def Has(self, request: storage_pb2.HasRequest, _: Any) -> storage_pb2.HasResponse:  # noqa: N802
         """Tell which keys are held durably."""
@@ -293,20 +291,25 @@ def _summary(partition: int, summary: Summary) -> storage_pb2.PartitionSummary:
     )
 
 
-def _end_of(request: storage_pb2.GetRequest, info: ObjectInfo) -> int:
-    """Where the asked range ends in the file."""
-    if request.offset_bytes > info.size_bytes:
-        raise InvalidRequestError(f"The file ends at byte {info.size_bytes}.")
-    if not request.length_bytes:
-        return info.size_bytes
-    return min(info.size_bytes, request.offset_bytes + request.length_bytes)
-
-
 async def _header(requests: _Requests) -> storage_pb2.PutHeader:
     first = await anext(requests, None)
     if first is None or first.WhichOneof("part") != "header":
         raise InvalidRequestError("A stream begins with its header.")
     return first.header
+
+
+async def _fill(sink: Spool | Pile, requests: _Requests) -> storage_pb2.PutCommit:
+    """Hand chunks on until the commit comes."""
+    async for request in requests:
+        match request.WhichOneof("part"):
+            case "chunk":
+                await sink.add(request.chunk)
+            case "commit":
+                await sink.finish()
+                return request.commit
+            case _:
+                raise InvalidRequestError("After the header come chunks, then the commit.")
+    raise InvalidRequestError("The stream ended before its commit.")
 
 
 async def _drain(requests: _Requests) -> None:

@@ -1,10 +1,10 @@
-"""Chunks on their way from the network to a stage."""
+"""Chunks on their way from the network to the disk."""
 
 from __future__ import annotations
 
 import asyncio
 
-from services.shared.errors import TooLargeError
+from services.shared.errors import InvalidRequestError, TooLargeError
 from services.shared.rpc import MAX_FILE_BYTES
 from services.storage.objectfile import BLOCK_BYTES
 from services.storage.stage import Stage
@@ -52,6 +52,28 @@ class Spool:
     async def _settled(self) -> None:
         if self._writing:
             await self._writing
+
+
+class Pile:
+    """Keeps the chunks of a small file until all are there."""
+
+    def __init__(self, *, limit_bytes: int) -> None:
+        self._left_bytes = limit_bytes
+        self.chunks: list[bytes] = []
+
+    async def add(self, chunk: bytes) -> None:
+        """Take a chunk.
+
+        Raises:
+            InvalidRequestError: the file is longer than was said.
+        """
+        self._left_bytes -= len(chunk)
+        if self._left_bytes < 0:
+            raise InvalidRequestError("The file is longer than its header says.")
+        self.chunks.append(chunk)
+
+    async def finish(self) -> None:
+        """Nothing more comes."""
 
 
 def _noted(task: asyncio.Task[None]) -> None:

@@ -33,6 +33,11 @@ class Stage:
         self._writer = ObjectWriter(self._descriptor)
 
     @property
+    def closed(self) -> bool:
+        """Whether the temporary file has been let go."""
+        return self._closed
+
+    @property
     def size_bytes(self) -> int:
         """Data received so far."""
         return self._writer.size_bytes

@@ -17,6 +17,10 @@ T = TypeVar("T")
 class Closable(Protocol):
     """Something to be closed, by a call that may block."""
 
+    @property
+    def closed(self) -> bool:
+        """Whether it was let go already."""
+
     def close(self) -> None:
         """Let it go."""
 
@@ -40,12 +44,12 @@ class Threads:
 
     @asynccontextmanager
     async def holding(self, opener: Callable[P, C], *args: P.args, **kwargs: P.kwargs) -> AsyncIterator[C]:
-        """Open something, hold it for the context, close it whatever happens."""
+        """Open something, hold it for the context, close it whatever happens unless that has been done."""
         future = self._start(partial(opener, *args, **kwargs))
         try:
             yield await _to_the_end(future)
         finally:
-            if not future.exception():
+            if not future.exception() and not future.result().closed:
                 await self.run(future.result().close)
 
     def _start(self, call: Callable[[], T]) -> asyncio.Future[T]:

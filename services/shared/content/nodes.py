@@ -98,8 +98,8 @@ class Nodes:
 
 
 async def _put_requests(key: str, part: Part, epoch: int) -> AsyncIterator[storage_pb2.PutRequest]:
-    known_bytes = part.size_bytes if part.completed_at is not None else 0
-    yield storage_pb2.PutRequest(header=storage_pb2.PutHeader(key=key, epoch=epoch, size_bytes=known_bytes))
+    header = storage_pb2.PutHeader(key=key, epoch=epoch, size_bytes=part.announced_bytes)
+    yield storage_pb2.PutRequest(header=header)
     async for chunk in part.chunks():
         yield storage_pb2.PutRequest(chunk=chunk)
     yield storage_pb2.PutRequest(

@@ -19,6 +19,8 @@ class Part:
         self._sha256 = hashlib.sha256()
         self._grown = asyncio.Event()
         self.size_bytes = 0
+        self.announced_bytes = 0
+        """How long it will be altogether; 0: not known yet."""
         self.completed_at: float | None = None
         """When the last byte came, by the event loop's clock; None: more may come."""
 
@@ -35,10 +37,12 @@ class Part:
             Exception: whatever the source raises.
         """
         if isinstance(source, bytes):
+            self.announced_bytes = len(source)
             await self._append(source)
         else:
             async for piece in source:
                 await self._append(bytes(piece))
+        self.announced_bytes = self.size_bytes
         self.completed_at = asyncio.get_running_loop().time()
         self._tell_readers()
 

@@ -27,8 +27,8 @@ from tests.harness.ports import free_port
 
 _TRITONTUBE: Final = str(Path(sys.executable).with_name("tritontube"))
 _DEADLINE_S: Final = 1800.0
-_PATIENCE_S: Final = 60.0
-_POLL_S: Final = 0.1
+_PATIENCE_S: Final = 300.0
+_POLL_S: Final = 0.2
 _RECEIVED: Final = re.compile(rb"^tritontube_storage_received_bytes_total ([\d.e+]+)$", re.MULTILINE)
 
 
@@ -122,6 +122,15 @@ class Members:
             return node.address in {candidate.address for candidate in status.candidates}
 
         await _eventually(known, f"{node.address} is a candidate")
+
+    async def settled(self, stored_bytes: int) -> None:
+        """Wait until the nodes together hold so much: every copy is there, and none too many."""
+
+        async def exact() -> bool:
+            status = await self.admin.status()
+            return sum(node.usage.stored_bytes for node in status.nodes) == stored_bytes
+
+        await _eventually(exact, f"the nodes hold {stored_bytes} bytes")
 
     async def kill(self, node: Node) -> None:
         """Kill -9 a node; returns once the others have noticed."""

@@ -36,8 +36,10 @@ _QUIET_S: Final = 20.0
 _SETTINGS: Final = {
     # Viewers read through the ring, not from the web process's memory.
     "TRITONTUBE_CACHE_BYTES": str(2 << 20),
-    # What is surplus goes at once: the disk has to hold all this.
+    # What is surplus goes at once: the disk has to hold all this, and each change begins with exactly the
+    # copies that there should be.
     "TRITONTUBE_DELETE_GRACE_S": "1",
+    "TRITONTUBE_REPAIR_INTERVAL_S": "5",
     "TRITONTUBE_DEAD_AFTER_S": "0",
 }
 
@@ -98,6 +100,8 @@ async def _story(work: Path, count: int) -> Story:
 
 async def _scenes(members: Members, spare: Node, keys: Sequence[str]) -> AsyncIterator[_Scene]:
     leaving, dying, *_ = members.nodes
+    stored_bytes = len(keys) * _COPIES * _FILE_BYTES
+    await members.settled(stored_bytes)
     began = monotonic()
     await asyncio.sleep(_QUIET_S)
     yield _Scene(subject="nothing changes", began=began, ended=monotonic(), measured={})
@@ -105,9 +109,11 @@ async def _scenes(members: Members, spare: Node, keys: Sequence[str]) -> AsyncIt
     await members.candidate(spare)
     toll = await members.change(pb.ChangeSpec(add=pb.AddNode(address=spare.address)))
     yield _scene(f"a node is added to {_NODES}", toll, keys)
+    await members.settled(stored_bytes)
 
     toll = await members.change(pb.ChangeSpec(drain=pb.DrainNode(node=leaving.address)))
     yield _scene(f"one of {_NODES + 1} is drained", toll, keys)
+    await members.settled(stored_bytes)
 
     began = monotonic()
     await members.kill(dying)

@@ -6,7 +6,8 @@ import asyncio
 import logging
 import socket
 import sys
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from dataclasses import dataclass
 from functools import partial
 
 from services.admin.admin import Admin
@@ -32,6 +33,16 @@ from services.web.server import HttpServer, listen
 log = logging.getLogger("services.web")
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Parts:
+    """What every part of the process works with."""
+
+    etcd: EtcdClient
+    topology: Topology
+    store: ContentStore
+    broker: Broker
+
+
 async def serve(settings: WebSettings, stop: asyncio.Event) -> None:
     """Be a web process until `stop` is set. Backing services may come and go: what needs them says so.
 
@@ -40,51 +51,62 @@ async def serve(settings: WebSettings, stop: asyncio.Event) -> None:
     """
     async with AsyncExitStack() as resources:
         listener = resources.enter_context(listen(settings.listen))
-        etcd = await resources.enter_async_context(EtcdClient.configured(settings))
-        topology = await resources.enter_async_context(Topology.follow(etcd))
-        memory_bytes = settings.max_concurrent_uploads * settings.part_bytes
-        store = await resources.enter_async_context(ContentStore.connect(topology, memory_bytes=memory_bytes))
-        broker = await resources.enter_async_context(
-            Broker.connect(
-                settings.amqp_url, app_id="web", instance=settings.instance, connect_timeout_s=None
-            )
-        )
-        admin = await resources.enter_async_context(
-            Admin.follow(
-                etcd,
-                topology,
-                dead_after_s=settings.dead_after_s,
-                graces=Graces(orphan_s=settings.orphan_grace_s),
-            )
-        )
+        parts = await _opened(settings, resources)
+        admin = await resources.enter_async_context(_admin(settings, parts))
         if settings.admin_listen:
-            jobs = jobs_service(JobDesk(etcd, broker))
+            jobs = jobs_service(JobDesk(parts.etcd, parts.broker))
             await resources.enter_async_context(admin_server(settings.admin_listen, admin, jobs))
-        coordinator = Coordinator(
-            etcd,
-            topology,
-            replicas=settings.replicas,
-            bootstrap_nodes=settings.bootstrap_nodes,
-            orphan_grace_s=settings.orphan_grace_s,
-        )
-        checks = _checks(etcd, topology, broker)
-        app = WebApp(
-            Backing(
-                settings=settings,
-                etcd=etcd,
-                store=store,
-                broker=broker,
-                status=partial(cluster_status, admin),
-                checks=checks,
-            )
-        )
+        app = _app(settings, parts, admin)
         async with lifecycle.background(
-            coordinator.run(),
-            admin.work(broker),
-            app.newsroom.run(broker, instance=settings.instance),
+            _coordinator(settings, parts).run(),
+            admin.work(parts.broker),
+            app.newsroom.run(parts.broker, instance=settings.instance),
             sweep_uploads(app.catalog),
         ):
             await _serve_http(app, listener, settings, stop)
+
+
+async def _opened(settings: WebSettings, resources: AsyncExitStack) -> _Parts:
+    etcd = await resources.enter_async_context(EtcdClient.configured(settings))
+    topology = await resources.enter_async_context(Topology.follow(etcd))
+    memory_bytes = settings.max_concurrent_uploads * settings.part_bytes
+    store = await resources.enter_async_context(ContentStore.connect(topology, memory_bytes=memory_bytes))
+    broker = await resources.enter_async_context(
+        Broker.connect(settings.amqp_url, app_id="web", instance=settings.instance, connect_timeout_s=None)
+    )
+    return _Parts(etcd=etcd, topology=topology, store=store, broker=broker)
+
+
+def _admin(settings: WebSettings, parts: _Parts) -> AbstractAsyncContextManager[Admin]:
+    return Admin.follow(
+        parts.etcd,
+        parts.topology,
+        dead_after_s=settings.dead_after_s,
+        graces=Graces(orphan_s=settings.orphan_grace_s),
+    )
+
+
+def _coordinator(settings: WebSettings, parts: _Parts) -> Coordinator:
+    return Coordinator(
+        parts.etcd,
+        parts.topology,
+        replicas=settings.replicas,
+        bootstrap_nodes=settings.bootstrap_nodes,
+        orphan_grace_s=settings.orphan_grace_s,
+    )
+
+
+def _app(settings: WebSettings, parts: _Parts, admin: Admin) -> WebApp:
+    return WebApp(
+        Backing(
+            settings=settings,
+            etcd=parts.etcd,
+            store=parts.store,
+            broker=parts.broker,
+            status=partial(cluster_status, admin),
+            checks=_checks(parts),
+        )
+    )
 
 
 async def _serve_http(
@@ -95,17 +117,17 @@ async def _serve_http(
     await server.run(stop, drain_timeout_s=settings.drain_timeout_s)
 
 
-def _checks(etcd: EtcdClient, topology: Topology, broker: Broker) -> dict[str, Check]:
+def _checks(parts: _Parts) -> dict[str, Check]:
     async def etcd_answers() -> None:
-        await etcd.get("videos/")
+        await parts.etcd.get("videos/")
 
     async def ring_takes_files() -> None:
-        view = topology.view
+        view = parts.topology.view
         if len(view.up) < view.state.write_quorum:
             raise UnavailableError(f"Only {len(view.up)} of {len(view.state.nodes)} storage nodes are live.")
 
     async def broker_answers() -> None:
-        await broker.depth(FIRST_QUEUE)
+        await parts.broker.depth(FIRST_QUEUE)
 
     return {"etcd": etcd_answers, "ring": ring_takes_files, "broker": broker_answers}
 

@@ -125,3 +125,14 @@ async def test_a_node_that_hangs_is_told_before_the_client_gives_up(
         with pytest.raises(grpc.aio.AioRpcError, match="did not answer in the time") as caught:
             await stub.AddNode(admin_pb2.AddNodeRequest(node_address=node.address), timeout=ONE_SECOND)
     assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+
+
+@pytest.mark.parametrize("call", ["AddNode", "RemoveNode"])
+async def test_while_etcd_is_away_a_call_is_unavailable_within_the_second(
+    ring_etcd: EtcdCluster, stub: Stub, call: str
+):
+    ring_etcd.members[0].kill()
+    request = getattr(admin_pb2, f"{call}Request")(node_address="c:9090")
+    with pytest.raises(grpc.aio.AioRpcError, match="etcd, did not answer") as caught:
+        await getattr(stub, call)(request, timeout=ONE_SECOND)
+    assert caught.value.code() is grpc.StatusCode.UNAVAILABLE

@@ -34,12 +34,12 @@ _SETTINGS: Final = {
     "TRITONTUBE_LOG_LEVEL": "debug",
     "TRITONTUBE_REPLICAS": str(REPLICAS),
     # Slow enough that a test can act while files are on the move.
-    "TRITONTUBE_HANDOFF_BYTES_PER_S": str(MIB),
+    "TRITONTUBE_HANDOFF_BYTES_PER_S": str(MIB // 2),
     "TRITONTUBE_HANDOFF_STREAMS": "2",
     "TRITONTUBE_DELETE_GRACE_S": "1",
     "TRITONTUBE_REPAIR_INTERVAL_S": "3",
     "TRITONTUBE_SCRUB_PAUSE_S": "1",
-    "TRITONTUBE_SCRUB_BYTES_PER_S": str(32 * MIB),
+    "TRITONTUBE_SCRUB_BYTES_PER_S": str(4 * MIB),
     "TRITONTUBE_LEASE_TTL_S": "3",
     # Only by hand: most tests hold nodes still for their own reasons.
     "TRITONTUBE_DEAD_AFTER_S": "0",
@@ -166,6 +166,12 @@ class Cluster:
             if node.server.running and self._state(node) is NodeState.ACTIVE:
                 await node.writable()
         return view
+
+    async def away(self, node_id: str) -> None:
+        """Wait until a node has lost its lease."""
+        await eventually(
+            lambda: node_id not in self.topology.live, deadline_s=_DEADLINE_S, what=f"{node_id} is away"
+        )
 
     async def received(self, node: StorageNode, files: int = 5) -> None:
         """Wait until so many files have reached a node."""

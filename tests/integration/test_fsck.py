@@ -20,6 +20,7 @@ from services.shared.errors import InvalidRequestError, NotFoundError
 from services.shared.references import references
 from services.shared.stubs.tritontube.cluster.v1 import cluster_pb2 as pb
 from services.shared.video import Plan, Status, Task, Video, new_video_id
+from tests.harness.admin_cli import cli
 from tests.harness.etcd import etcd_members
 from tests.harness.storage import StorageCluster, storage_cluster
 from tests.harness.videos import done, plan_record, task_records, video_record
@@ -279,6 +280,21 @@ async def test_a_video_that_does_not_exist_is_refused(storage, video_id, error):
     async with admin(storage) as client:
         with pytest.raises(error):
             [part async for part in client.check(pb.CheckFilesRequest(video_id=video_id))]
+
+
+async def test_the_command_tells_by_its_exit_code_whether_files_lack_copies(storage, content):
+    video = await ready_video(storage, content)
+    key = some_key(video)
+    await storage.owners(key)[0].drop(key, epoch=storage.topology.view.epoch)
+    async with (
+        Admin.follow(storage.client, storage.topology, graces=NOW) as followed,
+        admin_server("127.0.0.1:0", followed) as server,
+    ):
+        lacking = await cli("fsck", server.address, "--video", video.id)
+        mended = await cli("fsck", server.address, "--video", video.id, "--repair")
+        fine = await cli("fsck", server.address, "--video", video.id, "--verify")
+    assert [lacking.code, mended.code, fine.code] == [1, 0, 0]
+    assert key in lacking.out
 
 
 # ---- where a file is ----

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import Final
 
@@ -62,18 +62,8 @@ class Offers:
         """
         await self._agree(epoch)
         held = await self._threads.run(self._held, [info.key for info in offered], epoch)
-        free_bytes = self._space.free_bytes() - self._promises.promised_bytes(but=node)
-        answers = []
-        too_large = False
-        for info in offered:
-            answer = self._settled(info, held.get(info.key))
-            if answer is None and info.size_bytes <= free_bytes:
-                answer = self._claimed(info, node)
-                free_bytes -= info.size_bytes if answer is Answer.WANTED else 0
-            too_large |= answer is None
-            answers.append(answer or Answer.PENDING)
-        if too_large and Answer.WANTED not in answers:
-            raise OutOfSpaceError("The disk is full up to its reserve.")
+        answers = self._claim(offered, held, node)
+        await self._look_again(offered, answers, epoch)
         return answers
 
     async def summaries(self, partitions: Sequence[int], *, epoch: int) -> dict[int, Summary]:
@@ -96,6 +86,33 @@ class Offers:
     def _held(self, keys: Sequence[str], epoch: int) -> dict[str, ObjectInfo]:
         found = self._store.confirmed(self._store.durable(keys), epoch=epoch)
         return {info.key: info for info in found}
+
+    def _claim(
+        self, offered: Sequence[ObjectInfo], held: Mapping[str, ObjectInfo], node: str
+    ) -> list[Answer]:
+        """The answers, with what `node` is to send promised to it."""
+        free_bytes = self._space.free_bytes() - self._promises.promised_bytes(but=node)
+        answers = []
+        too_large = False
+        for info in offered:
+            answer = self._settled(info, held.get(info.key))
+            if answer is None and info.size_bytes <= free_bytes:
+                answer = self._claimed(info, node)
+                free_bytes -= info.size_bytes if answer is Answer.WANTED else 0
+            too_large |= answer is None
+            answers.append(answer or Answer.PENDING)
+        if too_large and Answer.WANTED not in answers:
+            raise OutOfSpaceError("The disk is full up to its reserve.")
+        return answers
+
+    async def _look_again(self, offered: Sequence[ObjectInfo], answers: list[Answer], epoch: int) -> None:
+        """Correct the answers for files that came between the look at the disk and the promise."""
+        wanted = [number for number, answer in enumerate(answers) if answer is Answer.WANTED]
+        came = await self._threads.run(self._held, [offered[number].key for number in wanted], epoch)
+        for number in wanted:
+            if answer := self._settled(offered[number], came.get(offered[number].key)):
+                answers[number] = answer
+                self._promises.withdraw(offered[number].key)
 
     def _settled(self, offered: ObjectInfo, held: ObjectInfo | None) -> Answer | None:
         """The answer where the file need not be sent."""

@@ -51,7 +51,7 @@ class Promises:
             return False
         if not held and not self._has_room(node, size_bytes):
             return False
-        self._end(key)
+        self.withdraw(key)
         self._promises[key] = _Promise(node=node, size_bytes=size_bytes, until=self._clock() + PROMISE_S)
         self._files[node] += 1
         self._bytes[node] += size_bytes
@@ -64,10 +64,20 @@ class Promises:
         try:
             yield
         finally:
-            self._end(key)
+            self.withdraw(key)
             self._arriving[key] -= 1
             if not self._arriving[key]:
                 del self._arriving[key]
+
+    def withdraw(self, key: str) -> None:
+        """End the promise of a file, if there is one."""
+        promise = self._promises.pop(key, None)
+        if promise is None:
+            return
+        self._files[promise.node] -= 1
+        self._bytes[promise.node] -= promise.size_bytes
+        if not self._files[promise.node]:
+            del self._files[promise.node], self._bytes[promise.node]
 
     def _has_room(self, node: str, size_bytes: int) -> bool:
         if len(self._promises) >= _MAX_PROMISES:
@@ -81,13 +91,4 @@ class Promises:
             key = next(iter(self._promises))
             if self._promises[key].until > now:
                 return
-            self._end(key)
-
-    def _end(self, key: str) -> None:
-        promise = self._promises.pop(key, None)
-        if promise is None:
-            return
-        self._files[promise.node] -= 1
-        self._bytes[promise.node] -= promise.size_bytes
-        if not self._files[promise.node]:
-            del self._files[promise.node], self._bytes[promise.node]
+            self.withdraw(key)

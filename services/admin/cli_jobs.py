@@ -15,6 +15,7 @@ from services.admin.display import UNKNOWN, show_lines, show_rows
 from services.admin.job_views import (
     DeadLettersView,
     DeadLetterView,
+    DiscardedView,
     RedoneView,
     RequeuedView,
     TasksView,
@@ -87,11 +88,15 @@ def discard(
     message_id: WithId = "",
     everything: All = False,
     server: ServerOption = DEFAULT_SERVER,
+    as_json: AsJson = False,
 ) -> None:
     """Throw given-up jobs away. Nothing happens to their videos."""
     selection = _selected(video, message_id, everything=everything)
-    count = _ask(server, lambda client: client.discard(selection))
-    show_lines(Console(), [f"{count} thrown away"])
+    done = DiscardedView(discarded=_ask(server, lambda client: client.discard(selection)))
+    if as_json:
+        print_json(done)
+    else:
+        show_lines(Console(), [f"{done.discarded} thrown away"])
 
 
 @app.command()

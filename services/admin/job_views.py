@@ -100,6 +100,12 @@ class RequeuedView(View):
         return cls(resumed=tuple(done.resumed), restarted=tuple(done.restarted), dropped=tuple(done.dropped))
 
 
+class DiscardedView(View):
+    """How many were thrown away."""
+
+    discarded: int
+
+
 class RedoneView(View):
     """What will be done again."""
 

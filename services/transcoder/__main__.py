@@ -79,7 +79,6 @@ async def _work(
         content=content, feed=feed, scratch=folder, settings=settings, encoder=encoder, limits=limits
     )
     vigil = Vigil(etcd)
-    planner = Planner(catalog=catalog, book=book, dispatcher=dispatcher, preparation=preparation, vigil=vigil)
     sweeper = Sweeper(
         catalog=catalog,
         book=book,
@@ -90,6 +89,14 @@ async def _work(
         unserved_after_s=settings.unserved_after_s,
     )
     async with Session.open(etcd, book, instance=settings.instance) as session:
+        planner = Planner(
+            catalog=catalog,
+            book=book,
+            dispatcher=dispatcher,
+            preparation=preparation,
+            session=session,
+            vigil=vigil,
+        )
         runner = TaskRunner(
             catalog=catalog,
             book=book,

@@ -6,11 +6,13 @@ import logging
 
 from services.shared.catalog import Catalog, WorkBook, keys, now_ms
 from services.shared.dispatch import Dispatcher
-from services.shared.errors import FencedError, NotFoundError, PermanentJobError, UnsupportedMediaError
+from services.shared.errors import FencedError, PermanentJobError, UnsupportedMediaError
 from services.shared.messages import PlanJob
-from services.shared.video import ACTIVE, Plan, Status, Task, Video
+from services.shared.video import Plan, Status, Task, Video
 from services.transcoder.prepare import Preparation
+from services.transcoder.session import Session
 from services.transcoder.vigil import Vigil
+from services.transcoder.wanted import wanted
 
 log = logging.getLogger(__name__)
 
@@ -25,39 +27,46 @@ class Planner:
         book: WorkBook,
         dispatcher: Dispatcher,
         preparation: Preparation,
+        session: Session,
         vigil: Vigil,
     ) -> None:
         self._catalog = catalog
         self._book = book
         self._dispatcher = dispatcher
         self._preparation = preparation
+        self._session = session
         self._vigil = vigil
 
-    async def plan(self, job: PlanJob) -> None:
+    async def plan(self, job: PlanJob, *, take_over: bool) -> None:
         """Plan a video and publish its tasks.
 
+        Args:
+            job: which one.
+            take_over: take it from whoever plans it; the broker has given up on them.
+
         Raises:
-            FencedError: the video is gone, or has moved on.
+            FencedError: the video is gone, or has moved on, or somebody else plans it.
             PermanentJobError: the source is not a video that can be played; the reason is for people.
             UnavailableError: a backing service is away.
         """
-        video = await self._current(job)
+        video = await wanted(self._catalog, job)
         plan = await self._book.plan(video.id, video.generation)
         if plan is None:
-            work = self._write_plan(video)
-            await self._vigil.over(work, key=keys.video(video.id), check=lambda: self._current(job))
+            work = self._write_plan(video, take_over=take_over)
+            await self._vigil.over(work, key=keys.video(video.id), check=lambda: wanted(self._catalog, job))
         await self._begin(video)
 
-    async def _current(self, job: PlanJob) -> Video:
-        try:
-            video = await self._catalog.get(job.video_id)
-        except NotFoundError as error:
-            raise FencedError("The video was deleted.") from error
-        if video.generation != job.generation or video.status not in ACTIVE:
-            raise FencedError(f"Video {video.id} has moved on.")
-        return video
+    async def _write_plan(self, video: Video, *, take_over: bool) -> None:
+        async with self._book.planning(
+            video.id,
+            video.generation,
+            worker=self._session.instance,
+            lease_id=self._session.lease_id,
+            take_over=take_over,
+        ):
+            await self._make_plan(video)
 
-    async def _write_plan(self, video: Video) -> None:
+    async def _make_plan(self, video: Video) -> None:
         workers = len(await self._book.workers())
         try:
             plan, tasks = await self._preparation.plan(video, workers=max(1, workers))

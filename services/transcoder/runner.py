@@ -22,7 +22,7 @@ from services.shared.errors import (
     UnfitPieceError,
 )
 from services.shared.messages import TaskJob
-from services.shared.video import ACTIVE, Plan, Status, TaskKind, TaskResult, Video, poster_file
+from services.shared.video import Plan, Status, TaskKind, TaskResult, Video, poster_file
 from services.transcoder.audio import encode_audio
 from services.transcoder.command import Input
 from services.transcoder.encode import Encoded, PieceJob, encode_piece
@@ -34,6 +34,7 @@ from services.transcoder.pusher import SegmentPusher
 from services.transcoder.session import Session
 from services.transcoder.track import SegmentSink
 from services.transcoder.vigil import Vigil
+from services.transcoder.wanted import wanted
 
 log = logging.getLogger(__name__)
 
@@ -90,7 +91,7 @@ class TaskRunner:
             result = await self._vigil.over(work, key=claim.key, check=lambda: self._check(job, claim))
             await self._book.finish(claim, result)
         except UnfitPieceError as error:
-            await self._wanted(job)  # the ring refuses what belongs to a video that was given up
+            await wanted(self._catalog, job)  # the ring refuses what belongs to a video that was given up
             if job.redo:
                 raise
             await self._start_over(video, error)
@@ -101,7 +102,7 @@ class TaskRunner:
         await self._progress.advance(video.id, video.generation)
 
     async def _current(self, job: TaskJob) -> tuple[Video, Plan]:
-        video = await self._wanted(job)
+        video = await wanted(self._catalog, job)
         plan = await self._book.plan(job.video_id, job.generation)
         if plan is None:
             raise FencedError(f"Video {video.id} has moved on.")
@@ -112,20 +113,10 @@ class TaskRunner:
             )
         return video, plan
 
-    async def _wanted(self, job: TaskJob) -> Video:
-        try:
-            video = await self._catalog.get(job.video_id)
-        except NotFoundError as error:
-            raise FencedError("The video was deleted.") from error
-        # A video that is ready may still get its poster.
-        if video.generation != job.generation or video.status not in ACTIVE | {Status.READY}:
-            raise FencedError(f"Video {video.id} has moved on.")
-        return video
-
     async def _check(self, job: TaskJob, claim: Claim) -> None:
         """Go on only while nobody else has the task, and the video wants it."""
         if not await self._book.check(claim):
-            await self._wanted(job)
+            await wanted(self._catalog, job)
 
     async def _claim(self, job: TaskJob, *, take_over: bool) -> Claim:
         try:

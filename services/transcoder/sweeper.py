@@ -13,7 +13,7 @@ import random
 from typing import Final
 
 from services.shared.broker import Broker
-from services.shared.catalog import Catalog, WorkBook, now_ms
+from services.shared.catalog import PLAN, Catalog, WorkBook, now_ms
 from services.shared.dispatch import Dispatcher
 from services.shared.errors import NotFoundError, UnavailableError
 from services.shared.messages import BULK_QUEUE, FIRST_QUEUE
@@ -74,13 +74,13 @@ class Sweeper:
                 continue  # deleted meanwhile
 
     async def _look(self, video: Video, first_before_ms: int, bulk_before_ms: int) -> None:
+        claimed = await self._book.claimed(video.id, video.generation)
         if video.status is Status.UPLOADED:
-            if await self._catalog.touch(video.id, before_ms=first_before_ms):
+            if PLAN not in claimed and await self._catalog.touch(video.id, before_ms=first_before_ms):
                 log.info("video %s: nobody plans it; asking again", video.id)
                 await self._dispatcher.plan(video)
             return
         video = await self._progress.advance(video.id, video.generation)
-        claimed = await self._book.claimed(video.id, video.generation)
         for task in await self._book.tasks(video.id, video.generation):
             if task.done or task.name in claimed:
                 continue

@@ -25,6 +25,7 @@ from services.shared.telemetry import Counter, Histogram
 from services.transcoder.concession import Concessions
 from services.transcoder.planner import Planner
 from services.transcoder.runner import TaskRunner
+from services.transcoder.wanted import wanted
 
 log = logging.getLogger(__name__)
 
@@ -130,14 +131,16 @@ class Worker:
 
     async def _do(self, envelope: Envelope) -> None:
         job = _job(envelope)
+        await wanted(self._catalog, job)
         name = job.task if isinstance(job, TaskJob) else PLAN
         async with self._starts.noted(
             job.video_id, job.generation, name, worker=self._instance, limit=self._max_attempts
         ):
+            take_over = envelope.redelivered or envelope.attempt > 1
             if isinstance(job, PlanJob):
-                await self._planner.plan(job)
+                await self._planner.plan(job, take_over=take_over)
             else:
-                await self._runner.run(job, take_over=envelope.redelivered or envelope.attempt > 1)
+                await self._runner.run(job, take_over=take_over)
 
 
 def _can_be_spared(envelope: Envelope, why: Dead) -> bool:

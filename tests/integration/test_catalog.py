@@ -271,6 +271,20 @@ async def test_a_duplicate_of_a_running_job_is_fenced(book, etcd_client):
         assert await book.claimed(video_id, 0) == {"piece-00000": "w1"}
 
 
+async def test_one_worker_plans_a_video_until_the_broker_gives_up_on_it(book, etcd_client):
+    video_id = new_video_id()
+    async with etcd_client.lease(10) as lease:
+        how = {"lease_id": lease.id, "take_over": False}
+        async with book.planning(video_id, 0, worker="w1", **how):
+            assert await book.claimed(video_id, 0) == {"plan": "w1"}
+            with pytest.raises(FencedError, match="Somebody else plans"):
+                async with book.planning(video_id, 0, worker="w2", **how):
+                    pytest.fail("two plan it")
+            async with book.planning(video_id, 0, worker="w3", lease_id=lease.id, take_over=True):
+                assert await book.claimed(video_id, 0) == {"plan": "w3"}
+        assert await book.claimed(video_id, 0) == {}
+
+
 async def test_whoever_the_broker_gave_up_on_cannot_finish(book, etcd_client):
     video_id = new_video_id()
     await book.write_plan(video_id, plan(), tasks(1))

@@ -7,6 +7,7 @@
 ``plans/<id>/<generation>``           how it is cut and encoded; immutable
 ``tasks/<id>/<generation>/<task>``    one unit of work, and its result
 ``claims/<id>/<generation>/<task>``   who works on it now; under the worker's lease
+``claims/<id>/<generation>/plan``     who plans it now; likewise
 ``starts/<id>/<generation>/<job>``     who has begun it, and not yet said how it ended
 ``uploads/<id>``                      an upload that has not been answered yet
 ``uploaders/<id>``                    the web process that receives it; under that process's lease

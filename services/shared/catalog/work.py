@@ -6,11 +6,15 @@ is accepted only while that very claim stands: an attempt that was given up can 
 
 from __future__ import annotations
 
+import asyncio
 import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Final
 
 from services.shared.catalog import keys
+from services.shared.catalog.starts import PLAN
 from services.shared.catalog.videos import now_ms
 from services.shared.errors import FencedError, NotFoundError, UnavailableError
 from services.shared.etcd import EtcdClient, absent, delete_op, exists, put_op, unchanged, value_is
@@ -130,6 +134,27 @@ class WorkBook:
         if not result.succeeded:
             raise FencedError(f"Task {name} is in other hands.")
         return claim
+
+    @asynccontextmanager
+    async def planning(
+        self, video_id: str, generation: int, *, worker: str, lease_id: int, take_over: bool
+    ) -> AsyncIterator[None]:
+        """Be the one who plans a video: however long that takes, nobody else is asked to meanwhile.
+
+        Raises:
+            FencedError: a live worker plans it, and `take_over` is not set; the body has not run.
+        """
+        key = keys.claim(video_id, generation, PLAN)
+        value = ClaimRecord(worker=worker, token=secrets.token_hex(8)).encode()
+        compares = [] if take_over else [absent(key)]
+        result = await self._etcd.txn(compares, [put_op(key, value, lease_id=lease_id)])
+        if not result.succeeded:
+            raise FencedError(f"Somebody else plans video {video_id}.")
+        try:
+            yield
+        finally:
+            with suppress(UnavailableError):  # then the lease gives it back
+                await asyncio.shield(self._etcd.txn([value_is(key, value)], [delete_op(key)]))
 
     async def report(self, claim: Claim, *, segments_done: int) -> None:
         """Record how far a task has come, while its claim stands.

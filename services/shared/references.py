@@ -6,13 +6,12 @@ from these records that it is not wanted now and never will be:
 
 - Generations only grow, and work is only ever done for the present one. What belongs to an earlier one is out
   of use for good once the video is done with: `ready`, `failed`, or refused.
-- A `ready` video's tracks are finished: what lies beyond their recorded ends nobody will refer to, nor to
-  tracks that were begun and then left out.
+- A rendition that was left out of a video's plan does not come back but under another generation.
 - A refused video has no files.
 
-Everything else stays: of a `failed` video whatever its present generation may go on with, names that this
-version does not know (a newer one may), and generations that the records have not come to (they may have been
-restored from a backup that is older than the files).
+Everything else stays: whatever the present generation may go on with or be asked to do once more, names that
+this version does not know (a newer one may), and generations that the records have not come to (they may have
+been restored from a backup that is older than the files).
 """
 
 from __future__ import annotations
@@ -51,8 +50,8 @@ class References:
     video: Video
     needed: frozenset[str]
     """Must be there: the records vouch for them."""
-    tracks: frozenset[str]
-    """Names of all tracks that the present plan has or had: a rendition may be left out of it later."""
+    left_out: frozenset[str]
+    """Names of renditions that were begun under the present plan and are no part of it any more."""
 
     @property
     def settled(self) -> bool:
@@ -74,7 +73,7 @@ class References:
             return False
         generation = int(made["generation"])
         if generation == self.video.generation:
-            return self.video.status is Status.READY and made["track"] in self.tracks
+            return self.video.status is Status.READY and made["track"] in self.left_out
         return generation < self.video.generation
 
     def _may_come(self, name: str) -> bool:
@@ -101,7 +100,7 @@ def references(video: Video, plan: Plan | None, tasks: Iterable[Task]) -> Refere
     return References(
         video=video,
         needed=frozenset(_needed(video, plan, wanted, tasks)),
-        tracks=frozenset(wanted | begun),
+        left_out=frozenset(begun - wanted),
     )
 
 

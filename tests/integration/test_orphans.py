@@ -97,12 +97,14 @@ async def test_an_earlier_generation_goes_and_the_present_one_stays(storage, con
     assert await held(storage, video.id) == needed
 
 
-async def test_what_a_killed_attempt_left_beyond_the_real_end_goes(storage, content):
-    video = video_record(status=Status.READY)
-    plan, tasks = plan_record(), [done(task, segments=1) for task in task_records()]
-    await record(storage, video, plan, tasks)
-    needed = set(references(video, plan, tasks).needed)
-    await store(storage, content, video.id, needed | {"480p-g0-00003.m4s"})
+async def test_what_attempts_left_of_a_rendition_that_a_video_goes_without_goes(storage, content):
+    video, plan = video_record(status=Status.READY), plan_record()
+    left = {"480p-g0-init.mp4", "480p-g0-00000.m4s", "480p-g0-00001.m4s"}
+    smaller = plan.model_copy(update={"renditions": plan.renditions[:1]})
+    tasks = [done(task) for task in task_records()]
+    await record(storage, video, smaller, tasks)
+    needed = set(references(video, smaller, tasks).needed)
+    await store(storage, content, video.id, needed | left)
     await orphans(storage).round()
     assert await held(storage, video.id) == needed
 

@@ -52,6 +52,18 @@ class VideoLife(RuleBasedStateMachine):
         if not task.done:
             self.tasks[number] = done(task, segments=segments, frames=frames)
 
+    @precondition(lambda self: self.plan and self.video.status in {Status.PLAYABLE, Status.READY})
+    @rule(number=st.integers(0, 2), segments=st.none() | st.integers(0, 2))
+    def do_a_task_once_more(self, number, segments):
+        task = self.tasks[number]
+        if task.result:
+            again = done(task, segments=segments).result
+            assert again
+            tracks = {**task.result.tracks, **again.tracks}
+            self.tasks[number] = task.model_copy(
+                update={"result": again.model_copy(update={"tracks": tracks})}
+            )
+
     @precondition(lambda self: self.plan and self.working)
     @rule(segments=st.integers(0, AUDIO_SEGMENTS))
     def report_sound(self, segments):

@@ -51,12 +51,13 @@ def test_no_picture_is_needed_where_none_could_be_made():
     assert "poster-g0.jpg" not in references(video, plan_record(), [pictures]).needed
 
 
-def test_a_damaged_source_makes_fewer_segments_and_those_beyond_are_garbage():
+def test_segments_beyond_the_recorded_end_are_told_and_stay_since_pieces_can_be_made_again():
     first, second, *others = task_records()
     tasks = [done(first), done(second, segments=1), *map(done, others)]
     found = references(video_record(status=Status.READY), plan_record(), tasks)
     assert "480p-g0-00002.m4s" in found.needed
-    assert found.is_garbage("480p-g0-00003.m4s")
+    assert found.is_stray("480p-g0-00003.m4s")
+    assert not found.is_garbage("480p-g0-00003.m4s")
 
 
 def test_a_rendition_that_was_left_out_is_no_longer_needed():

@@ -241,6 +241,26 @@ async def test_a_death_during_a_change_plans_it_anew_and_both_are_done_together(
     assert [state.nodes[node].state for node in "ae"] == [NodeState.REMOVED] * 2
 
 
+async def test_an_abort_takes_back_the_change_and_not_a_death_that_came_in_between(ring_etcd, ring_client):
+    async with working_admin(ring_etcd) as admin:
+        await admin.requests.ask(drain("e"), request_id="drain")
+        await state_when_migrating(admin.topology, epoch=2)
+        await ring_client.delete(live_key("a"))
+        await admin.requests.ask(dead("a"), request_id="dead")
+        await state_when_migrating(admin.topology, epoch=3)
+        await admin.requests.ask(ABORT, request_id="abort")
+        state = await state_when_migrating(admin.topology, epoch=4)
+        assert [state.nodes[node].state for node in "ae"] == [NodeState.DEAD, NodeState.ACTIVE]
+        await report_sync(ring_client, 4, "bcde")
+        await state_when_stable(admin.topology, epoch=5)
+    states = {name: request.state for name, request in (await requests_on_record(ring_client)).items()}
+    assert states == {
+        "drain": RequestState.ABORTED,
+        "dead": RequestState.DONE,
+        "abort": RequestState.DONE,
+    }
+
+
 async def test_a_node_that_is_up_is_not_given_up(ring_etcd, ring_client):
     async with idle_admin(ring_etcd) as instance:
         with pytest.raises(ConflictError, match="a is up: drain it instead"):

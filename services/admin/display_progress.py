@@ -50,7 +50,9 @@ class Reporter:
             self._pace = self._meter.look(at_s, epoch=news.epoch, nodes=news.nodes)
         # The end comes without a word on the nodes: what was seen of them last may be from just before.
         done = request.state == pb.REQUEST_STATE_DONE
-        pace = replace(self._pace, done=1.0, bytes_left=0, left_s=None) if done else self._pace
+        pace = (
+            replace(self._pace, done=1.0, bytes_left=0, bytes_per_s=None, left_s=None) if done else self._pace
+        )
         title = f"{change_title(request.kind, request.node_id)}: {request_state_name(request.state)}"
         for node in news.nodes:
             if node.waiting_for:

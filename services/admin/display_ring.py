@@ -9,7 +9,7 @@ from rich.console import Console
 
 from services.admin.display import UNKNOWN, from_to, show_lines, show_rows
 from services.admin.display_status import headline
-from services.admin.names import node_state_name
+from services.admin.names import standing
 from services.shared.stubs.tritontube.cluster.v1 import cluster_pb2 as pb
 
 _WIDTH: Final = 40
@@ -42,11 +42,10 @@ def bars(status: pb.GetStatusResponse, pens: Pens) -> Iterator[str]:
     slots = sum(node.next_partitions for node in nodes)
     names = max((len(node.id) for node in nodes), default=0)
     for node in nodes:
-        state = node_state_name(node.state) + ("" if node.live else ", down")
         share = (
             from_to(node.share, node.next_partitions / slots) if slots else from_to(node.share, node.share)
         )
-        yield f"{node.id:<{names}}  {state:<14}  {_bar(node, longest, pens):<{_WIDTH}}  {share}"
+        yield f"{node.id:<{names}}  {standing(node):<14}  {_bar(node, longest, pens):<{_WIDTH}}  {share}"
     if any(node.partitions != node.next_partitions for node in nodes):
         yield f"{pens.stays} stays  {pens.comes} is to come  {pens.goes} is to go"
 

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.filesize import decimal
 
 from services.admin.display import UNKNOWN, count, from_to, local_time, show_lines, show_list, show_rows
-from services.admin.names import change_title, node_state_name, phase_name
+from services.admin.names import GONE, change_title, phase_name, standing
 from services.admin.pace import Meter
 from services.shared.stubs.tritontube.cluster.v1 import cluster_pb2 as pb
 
@@ -25,7 +25,8 @@ def show_status(console: Console, status: pb.GetStatusResponse) -> None:
     """Print the ring, its nodes, and what is wrong with them."""
     slots = sum(node.next_partitions for node in status.nodes)
     show_lines(console, [headline(status)])
-    show_rows(console, _HEADINGS, [_row(node, slots) for node in status.nodes])
+    present = [node for node in status.nodes if node.state != pb.NODE_STATE_REMOVED]
+    show_rows(console, _HEADINGS, [_row(node, slots) for node in present])
     show_lines(console, remarks(status))
 
 
@@ -33,8 +34,9 @@ def headline(status: pb.GetStatusResponse) -> str:
     """The ring in a sentence."""
     if not status.epoch:
         return "The storage ring has not been formed yet."
+    members = sum(node.state not in GONE for node in status.nodes)
     return (
-        f"Ring of {count(len(status.nodes), 'node')} at epoch {status.epoch}, {phase_name(status.phase)}, "
+        f"Ring of {count(members, 'node')} at epoch {status.epoch}, {phase_name(status.phase)}, "
         f"{count(status.replicas, 'copy')} of each file."
     )
 
@@ -53,6 +55,8 @@ def remarks(status: pb.GetStatusResponse) -> Iterator[str]:
     for node in status.nodes:
         for reason in filter(None, (node.problem, node.usage.read_only_reason)):
             yield f"{node.id}: {reason}"
+    if removed := [node.id for node in status.nodes if node.state == pb.NODE_STATE_REMOVED]:
+        yield f"Removed: {', '.join(removed)}."
     for candidate in status.candidates:
         yield f"{candidate.id} at {candidate.address} is up and not part of the ring."
 
@@ -74,13 +78,12 @@ def _verdict(suspect: pb.Suspect) -> str:
 
 def _row(node: pb.NodeStatus, next_slots: int) -> tuple[str, ...]:
     known = node.HasField("usage")
-    state = node_state_name(node.state)
     return (
         node.id,
         node.address,
         node.zone,
         f"{node.weight:g}",
-        state if node.live else f"{state}, down",
+        standing(node),
         from_to(node.share, node.next_partitions / next_slots if next_slots else node.share),
         f"{node.usage.files}" if known else UNKNOWN,
         decimal(node.usage.stored_bytes) if known else UNKNOWN,

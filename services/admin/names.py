@@ -9,6 +9,9 @@ from services.shared.stubs.tritontube.cluster.v1 import cluster_pb2 as pb
 FINISHED: Final = frozenset({pb.REQUEST_STATE_DONE, pb.REQUEST_STATE_REFUSED, pb.REQUEST_STATE_ABORTED})
 """States of a request in which nothing more happens to it."""
 
+GONE: Final = frozenset({pb.NODE_STATE_DEAD, pb.NODE_STATE_REMOVED})
+"""States of a node that nobody expects to be there."""
+
 
 def phase_name(phase: pb.Phase.ValueType) -> str:
     """`STABLE`, `MIGRATING`."""
@@ -18,6 +21,12 @@ def phase_name(phase: pb.Phase.ValueType) -> str:
 def node_state_name(state: pb.NodeState.ValueType) -> str:
     """`joining`, `active` and so on."""
     return pb.NodeState.Name(state).removeprefix("NODE_STATE_").lower()
+
+
+def standing(node: pb.NodeStatus) -> str:
+    """`active`; `active, down` of one that should be there and is not."""
+    state = node_state_name(node.state)
+    return state if node.live or node.state in GONE else f"{state}, down"
 
 
 def kind_name(kind: pb.ChangeKind.ValueType) -> str:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from hashlib import _Hash
 
 _AT_ONCE: Final = 2
-"""Copies that are read at the same time, whoever asks: clients' reads come first."""
+"""Copies that are read at the same time for those who ask: clients' reads come first."""
 
 
 class Meter(Protocol):
@@ -66,7 +66,7 @@ class Inspector:
             NotFoundError: this node has none.
             CorruptFileError: it was damaged, or gone from the disk; it has been set aside.
         """
-        async with self._slots, self._threads.holding(self._store.examine, key) as file:
+        async with self._threads.holding(self._store.examine, key) as file:
             try:
                 await self._read(file, meter)
             except CorruptFileError:
@@ -78,7 +78,8 @@ class Inspector:
         findings = Findings()
         for key in keys:
             try:
-                findings.sound.append(await self.inspect(key))
+                async with self._slots:
+                    findings.sound.append(await self.inspect(key))
             except CorruptFileError:
                 findings.damaged.append(key)
             except NotFoundError:

@@ -64,10 +64,10 @@ def outcome(request: pb.ChangeRequest) -> str:
 
 
 def pace_note(pace: Pace) -> str:
-    """How far, how fast, how long still: `1.2 GB moved, about 3.4 GB left, 45 MB/s, 0:01:10`."""
+    """How far, how fast, how long still: `1.2 GB moved, 3.4 GB left, 45 MB/s, 0:01:10`."""
     parts = [f"{decimal(pace.bytes_moved)} moved"]
     if pace.bytes_left:
-        parts.append(f"about {decimal(pace.bytes_left)} left")
+        parts.append(f"{decimal(pace.bytes_left)} left")
     if pace.bytes_per_s is not None:
         parts.append(f"{decimal(int(pace.bytes_per_s))}/s")
     if pace.left_s is not None:

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.filesize import decimal
 
 from services.admin.display import UNKNOWN, count, from_to, local_time, show_lines, show_list, show_rows
+from services.admin.display_changes import pace_note
 from services.admin.names import GONE, change_title, phase_name, standing
 from services.admin.pace import Meter
 from services.shared.stubs.tritontube.cluster.v1 import cluster_pb2 as pb
@@ -64,7 +65,7 @@ def remarks(status: pb.GetStatusResponse) -> Iterator[str]:
 def _progress(status: pb.GetStatusResponse) -> Iterator[str]:
     if status.progress:
         pace = Meter().look(0.0, epoch=status.epoch, nodes=status.progress)
-        yield f"About {pace.done:.0%} of it is done; {decimal(pace.bytes_moved)} moved."
+        yield f"{pace.done:.0%} of it is done: {pace_note(pace)}."
     for node in status.progress:
         if node.waiting_for:
             yield f"{node.node_id} waits: {node.waiting_for}"

@@ -1,9 +1,8 @@
 """How far a change is, how fast it goes, and how long it still takes. Pure.
 
-Each source of files counts the partitions that it has seen to. What is missing at the other owners of one
-shows only when it is compared with them, so the bytes still to be moved are estimated: a node that moved
-100 MB in the first tenth of its partitions has about 1 GB to move. Nodes count by their bytes, since the one
-that is drained has nearly all of them while the others have little to do but to compare.
+Sources compare what they hold with the receivers at the very start of a change, so what is to be moved is
+known from then on: what they have moved, and what they say is left. Where nothing has to be moved, it is the
+comparing that counts.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ class Pace:
     files_moved: int
     bytes_moved: int
     bytes_left: int
-    """Estimated."""
+    """As far as is known."""
     bytes_per_s: float | None
     """None: not known yet."""
     left_s: float | None
@@ -58,8 +57,8 @@ class Meter:
             self._samples.clear()
         nodes = list(nodes)
         moved = sum(node.bytes_moved for node in nodes)
-        left = int(sum(map(_estimated_bytes, nodes))) - moved
-        # An estimate may turn out too low; a bar that goes back would only puzzle.
+        left = sum(node.bytes_left for node in nodes)
+        # More may turn out to be lacking, new files for one; a bar that goes back would only puzzle.
         self._done = max(self._done, _done(nodes, moved, left))
         rate = self._rate(_Sample(at_s=at_s, bytes_moved=moved))
         return Pace(
@@ -94,9 +93,3 @@ def _fraction(node: pb.NodeProgress) -> float:
     if node.synced:
         return 1.0
     return min(1.0, node.partitions_done / node.partitions) if node.partitions else 0.0
-
-
-def _estimated_bytes(node: pb.NodeProgress) -> float:
-    """What a node will have moved in the end."""
-    fraction, known = _fraction(node), node.bytes_moved + node.bytes_left
-    return max(known, node.bytes_moved / fraction) if fraction else known

@@ -28,7 +28,7 @@ class PaceView(View):
     done: float = Field(description="0 to 1")
     files_moved: int
     bytes_moved: int
-    bytes_left: int = Field(description="estimated")
+    bytes_left: int = Field(description="as far as is known")
     bytes_per_s: float | None = Field(description="null until it has been watched for a moment")
     left_s: float | None = Field(description="null while that can't be told")
 

@@ -67,7 +67,7 @@ def pace_words(pace: PaceView) -> list[str]:
     """How much was moved, how much is left, how fast, how long still; what is not known is left out."""
     words = [f"{wording.size(pace.bytes_moved)} moved"]
     if pace.bytes_left:
-        words.append(f"about {wording.size(pace.bytes_left)} left")
+        words.append(f"{wording.size(pace.bytes_left)} left")
     if pace.bytes_per_s:
         words.append(f"{wording.size(int(pace.bytes_per_s))} per second")
     if pace.left_s:

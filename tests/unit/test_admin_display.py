@@ -55,7 +55,9 @@ GROWING = pb.GetStatusResponse(
     ],
     change=pb.Change(id="1", kind=pb.CHANGE_KIND_ADD, node_id="c"),
     progress=[
-        pb.NodeProgress(node_id="a", partitions=4, partitions_done=1, bytes_moved=1_000_000),
+        pb.NodeProgress(
+            node_id="a", partitions=4, partitions_done=1, bytes_moved=1_000_000, bytes_left=3_000_000
+        ),
         pb.NodeProgress(node_id="b", waiting_for="c has no room."),
     ],
     queue=[pb.ChangeRequest(request_id="r2", kind=pb.CHANGE_KIND_DRAIN, node_id="a")],
@@ -122,7 +124,7 @@ def test_text_is_never_taken_for_markup():
 def test_the_status_tells_what_goes_on_waits_and_is_amiss():
     assert list(remarks(GROWING)) == [
         "In progress: add c.",
-        "About 25% of it is done; 1.0 MB moved.",
+        "25% of it is done: 1.0 MB moved, 3.0 MB left.",
         "b waits: c has no room.",
         "Waiting for its turn: drain a (r2).",
         "b has been away since 2023-11-14 22:13:20, and will be declared dead at 2023-11-14 22:28:20.",
@@ -245,9 +247,15 @@ def test_an_end_tells_how_long_it_took_or_why_not():
 # ---- progress ----
 
 
-def news(done: int, *, moved: int = 0, state: pb.RequestState.ValueType = pb.REQUEST_STATE_RUNNING, waits=""):
+def news(done: int, *, state: pb.RequestState.ValueType = pb.REQUEST_STATE_RUNNING, waits=""):
+    """Of a node that has moved `done` of 100 MB."""
     progress = pb.NodeProgress(
-        node_id="a", partitions=100, partitions_done=done, bytes_moved=moved, waiting_for=waits
+        node_id="a",
+        partitions=100,
+        partitions_done=done,
+        bytes_moved=done * 1_000_000,
+        bytes_left=(100 - done) * 1_000_000,
+        waiting_for=waits,
     )
     request = pb.ChangeRequest(request_id="r1", kind=pb.CHANGE_KIND_DRAIN, node_id="a", state=state)
     return pb.WatchChangeResponse(request=request, epoch=2, nodes=[progress])
@@ -257,11 +265,11 @@ def test_a_pipe_gets_a_line_every_few_seconds_and_when_the_state_changes():
     console = pipe()
     reporter = Reporter(Lines(console))
     for second in range(11):
-        reporter.show(news(second * 10, moved=second * 10_000_000), second)
-    reporter.show(news(100, moved=100_000_000, state=pb.REQUEST_STATE_DONE), 10.5)
+        reporter.show(news(second * 10), second)
+    reporter.show(news(100, state=pb.REQUEST_STATE_DONE), 10.5)
     assert shown(console).splitlines() == [
-        "drain a: running\t0%\t0 bytes moved",
-        "drain a: running\t50%\t50.0 MB moved, about 50.0 MB left, 10.0 MB/s, 0:00:05",
+        "drain a: running\t0%\t0 bytes moved, 100.0 MB left",
+        "drain a: running\t50%\t50.0 MB moved, 50.0 MB left, 10.0 MB/s, 0:00:05",
         "drain a: running\t100%\t100.0 MB moved, 10.0 MB/s, 0:00:00",
         "drain a: done\t100%\t100.0 MB moved",
     ]
@@ -278,19 +286,19 @@ def test_what_a_node_waits_for_is_said_once():
 def test_an_end_without_a_word_on_the_nodes_is_an_end_all_the_same():
     console = pipe()
     reporter = Reporter(Lines(console))
-    reporter.show(news(90, moved=5_000), 0)
+    reporter.show(news(90), 0)
     reporter.show(pb.WatchChangeResponse(request=DONE, epoch=3), 1)
-    assert shown(console).splitlines()[-1] == "drain a: done\t100%\t5.0 kB moved"
+    assert shown(console).splitlines()[-1] == "drain a: done\t100%\t90.0 MB moved"
 
 
 def test_a_terminal_gets_a_bar():
     console = terminal()
     with reporting(console) as reporter:
-        reporter.show(news(40, moved=1_000_000, waits="[b] is full."), 0)
+        reporter.show(news(40, waits="[b] is full."), 0)
     text = shown(console)
     assert "drain a: running" in text
     assert " 40%" in text
-    assert "about 1.5 MB left" in text
+    assert "60.0 MB left" in text
     assert "a waits: [b] is full." in text
 
 
@@ -303,7 +311,7 @@ def test_a_program_gets_no_progress():
 
 def test_a_pace_without_a_rate_promises_nothing():
     pace = Pace(done=0.1, files_moved=0, bytes_moved=0, bytes_left=9_000, bytes_per_s=None, left_s=None)
-    assert pace_note(pace) == "0 bytes moved, about 9.0 kB left"
+    assert pace_note(pace) == "0 bytes moved, 9.0 kB left"
 
 
 # ---- checks ----

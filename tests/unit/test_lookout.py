@@ -16,7 +16,7 @@ MOVING = pb.GetStatusResponse(
     epoch=2,
     phase=pb.PHASE_MIGRATING,
     change=pb.Change(id="1", kind=pb.CHANGE_KIND_DRAIN, node_id="a"),
-    progress=[pb.NodeProgress(node_id="a", partitions=4, partitions_done=1, bytes_moved=10)],
+    progress=[pb.NodeProgress(node_id="a", partitions=4, partitions_done=1, bytes_moved=10, bytes_left=30)],
 )
 
 

@@ -30,31 +30,25 @@ def test_as_long_as_bytes_are_only_known_to_be_missing_nothing_is_done():
     assert Meter().look(0, epoch=2, nodes=[node(50, left=MB), node(0, synced=True)]).done == 0
 
 
-def test_the_node_that_moves_the_bytes_decides_how_far_it_is():
-    idle, drained = node(100, synced=True), node(10, moved=100 * MB)
-    pace = Meter().look(0, epoch=2, nodes=[idle, idle, drained])
-    assert pace.done == pytest.approx(0.1)
-    assert pace.bytes_left == 900 * MB
-
-
-def test_bytes_that_are_known_to_be_missing_count_at_least():
-    pace = Meter().look(0, epoch=2, nodes=[node(90, moved=10 * MB, left=30 * MB)])
-    assert (pace.done, pace.bytes_left) == (0.25, 30 * MB)
+def test_what_was_moved_and_what_is_left_add_up_over_all_nodes():
+    idle, moving = node(100, synced=True), node(10, moved=100 * MB, left=500 * MB)
+    pace = Meter().look(0, epoch=2, nodes=[idle, moving, node(0, left=400 * MB)])
+    assert (pace.done, pace.bytes_moved, pace.bytes_left) == (0.1, 100 * MB, 900 * MB)
 
 
 def test_the_rate_is_that_of_the_last_moments():
     meter = Meter()
     for second in range(100):
         moved = second * MB if second < 50 else (50 + (second - 50) * 10) * MB
-        pace = meter.look(second, epoch=2, nodes=[node(50, moved=moved)])
+        pace = meter.look(second, epoch=2, nodes=[node(50, moved=moved, left=200 * MB)])
     assert pace.bytes_per_s == pytest.approx(10 * MB)
-    assert pace.left_s == pytest.approx(pace.bytes_left / (10 * MB))
+    assert pace.left_s == pytest.approx(20)
 
 
 def test_a_change_that_stalls_has_no_end_in_sight():
     meter = Meter()
     for second in range(60):
-        pace = meter.look(second, epoch=2, nodes=[node(50, moved=MB)])
+        pace = meter.look(second, epoch=2, nodes=[node(50, moved=MB, left=MB)])
     assert (pace.bytes_per_s, pace.left_s) == (0.0, None)
 
 

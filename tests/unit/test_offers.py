@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import ParamSpec, TypeVar
 
 import pytest
 import pytest_asyncio
@@ -20,6 +21,9 @@ from services.storage.promises import Promises
 from services.storage.summaries import Summaries
 from services.storage.threads import Threads
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
 EPOCH = 3
 VIDEO = "0123456789abcdef"
 CAPACITY_BYTES = 1000
@@ -32,6 +36,22 @@ class KnownRing:
 
     async def catch_up(self, epoch: int) -> None:
         """Nothing is newer."""
+
+
+class InterruptedThreads(Threads):
+    """Threads after whose next call something else gets its turn."""
+
+    _between: Callable[[], object] | None = None
+
+    def after_next(self, call: Callable[[], object]) -> None:
+        self._between = call
+
+    async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        result = await super().run(function, *args, **kwargs)
+        between, self._between = self._between, None
+        if between:
+            await super().run(between)
+        return result
 
 
 class Node:
@@ -62,12 +82,15 @@ def offered(name: str, data: bytes = b"data") -> ObjectInfo:
     )
 
 
+@pytest.fixture
+def threads() -> Iterator[InterruptedThreads]:
+    with InterruptedThreads(2) as threads:
+        yield threads
+
+
 @pytest_asyncio.fixture
-async def node(tmp_path: Path) -> AsyncIterator[Node]:
-    with (
-        opened(tmp_path / "data", reserve_fraction=0, capacity_bytes=CAPACITY_BYTES) as folder,
-        Threads(2) as threads,
-    ):
+async def node(tmp_path: Path, threads: InterruptedThreads) -> AsyncIterator[Node]:
+    with opened(tmp_path / "data", reserve_fraction=0, capacity_bytes=CAPACITY_BYTES) as folder:
         folder.store.fence.adopt(EPOCH)
         for obstacle in Obstacle:
             folder.store.fence.clear(obstacle)
@@ -78,6 +101,12 @@ async def test_what_is_held_is_confirmed_and_what_is_lacking_is_asked_of_one_nod
     node.put("held", b"data")
     assert await node.answers(offered("held"), offered("new")) == [Answer.HELD, Answer.WANTED]
     assert await node.answers(offered("new"), node="another") == [Answer.PENDING]
+
+
+async def test_a_file_that_comes_while_it_is_looked_up_is_not_asked_for_again(node, threads):
+    threads.after_next(lambda: node.put("file", b"data"))
+    assert await node.answers(offered("file")) == [Answer.HELD]
+    assert await node.answers(offered("new"), node="another") == [Answer.WANTED]
 
 
 async def test_other_content_under_a_key_is_never_confirmed(node):

@@ -80,16 +80,19 @@ class PlacementCheck:
 
     async def _unheard_of(self, batch: list[Sighting]) -> list[Finding]:
         old_ms = (time.time() - self._graces.orphan_s) * 1000
-        return [
-            Finding(
-                kind=Kind.ORPHAN,
-                key=seen.key,
-                nodes=tuple(sorted(seen.copies)),
-                problem="No record tells of its video. That alone is never a reason to remove it.",
-            )
-            for seen in batch
-            if seen.newest_ms <= old_ms and not await self._bookkeeping.is_known(parse_key(seen.key).video_id)
-        ]
+        old = [seen for seen in batch if seen.newest_ms <= old_ms]
+        unknown = [seen for seen in old if not await self._bookkeeping.is_known(parse_key(seen.key).video_id)]
+        again = await self._witnesses.look_again(unknown) if unknown else []
+        return [_unknown(seen) for seen in again]
+
+
+def _unknown(seen: Sighting) -> Finding:
+    return Finding(
+        kind=Kind.ORPHAN,
+        key=seen.key,
+        nodes=tuple(sorted(seen.copies)),
+        problem="No record tells of its video. That alone is never a reason to remove it.",
+    )
 
 
 async def _batches(sightings: AsyncGenerator[Sighting, None]) -> AsyncGenerator[list[Sighting], None]:

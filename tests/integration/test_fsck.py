@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 
 import pytest
 import pytest_asyncio
@@ -280,6 +280,19 @@ async def test_a_video_that_does_not_exist_is_refused(storage, video_id, error):
     async with admin(storage) as client:
         with pytest.raises(error):
             [part async for part in client.check(pb.CheckFilesRequest(video_id=video_id))]
+
+
+async def test_checks_that_nobody_listens_to_any_more_make_room_for_others(storage, content):
+    await ready_video(storage, content)
+    everything = pb.CheckFilesRequest(verify=True)
+    async with admin(storage) as client:
+
+        async def begun_and_left() -> bool:
+            async with aclosing(client.check(everything)) as parts:
+                return await anext(parts) is not None
+
+        for _ in range(6):
+            await eventually(begun_and_left, deadline_s=60, what="a check begins")
 
 
 async def test_the_command_tells_by_its_exit_code_whether_files_lack_copies(storage, content):

@@ -1,6 +1,6 @@
 # TritonTube's commands. Each recipe is one line or a script; `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test run test check format chaos bench clean
+.PHONY: help setup setup-test run test check format chaos soak bench clean
 
 BIN := .venv/bin
 
@@ -21,6 +21,9 @@ test: setup-test  ## Install what is missing, then run the tests (all but the sl
 
 chaos: setup-test  ## Kill processes, fill and destroy disks, cut the power, all under load: 25 scenarios and more.
 	@exec $(BIN)/pytest tests/chaos $(ARGS)
+
+soak: setup-test  ## Simulate the storage protocol 30,000 times, for half an hour; options in ARGS, as ARGS='--runs 1000'.
+	@exec $(BIN)/python -m tests.simulation --runs 30000 $(ARGS)
 
 check: setup  ## Linters, types, import contracts, generated code.
 	@scripts/check

@@ -117,4 +117,6 @@ def _table_op(prepared: Prepared) -> Op:
 
 
 def _begun(request: Recorded[ChangeRequest], prepared: Prepared) -> Op:
-    return put_op(request.kv.key, request.record.begun(now_ms(), node=prepared.node).encode())
+    epoch = prepared.decision.state.epoch
+    begun = request.record.begun(now_ms(), node=prepared.node, epoch=epoch)
+    return put_op(request.kv.key, begun.encode())

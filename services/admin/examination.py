@@ -8,6 +8,8 @@ import socket
 from dataclasses import dataclass
 from typing import Final
 
+from tenacity import retry, retry_if_result, stop_after_delay, wait_fixed
+
 from services.admin.census import describe
 from services.shared.errors import ConflictError, InvalidRequestError, NotFoundError, TritonTubeError
 from services.shared.etcd import EtcdClient, KeyValue
@@ -18,6 +20,10 @@ from services.shared.stubs.tritontube.storage.v1 import storage_pb2
 _ADDRESS: Final = re.compile(r"(?P<host>\[[0-9a-fA-F:.]+\]|[^\s:/\[\]]{1,253}):(?P<port>\d{1,5})")
 _MAX_PORT: Final = 65_535
 _RESOLVE_TIMEOUT_S: Final = 2.0
+_REGISTRATION_S: Final = 2.0
+"""From a node's first answer to its live key."""
+
+_PAUSE_S: Final = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,8 +84,18 @@ class Examination:
             raise NotFoundError(f"There is no storage node {name}: see the status for those there are.")
         return found.node_id
 
+    @retry(
+        retry=retry_if_result(lambda found: found is None),
+        stop=stop_after_delay(_REGISTRATION_S),
+        wait=wait_fixed(_PAUSE_S),
+        retry_error_callback=lambda _: None,
+    )
+    async def _live_key_soon(self, node: str) -> KeyValue | None:
+        """The live key of a node that answers; it may have been started only just now."""
+        return await self.live_key(node)
+
     async def _registered(self, found: storage_pb2.DescribeResponse, address: str) -> Newcomer:
-        kv = await self._etcd.get(live_key(found.node_id))
+        kv = await self._live_key_soon(found.node_id)
         if kv is None:
             raise ConflictError(
                 f"{address} is up, but not registered in this cluster: start it with the same etcd endpoints."

@@ -8,7 +8,9 @@ whichever comes first. The change goes on in any case.
 from __future__ import annotations
 
 import asyncio
+import logging
 from contextlib import aclosing
+from functools import partial
 from typing import Any, Final
 
 import grpc
@@ -16,20 +18,27 @@ import grpc
 from services.admin.admin import Admin
 from services.admin.following import follow
 from services.admin.progress import files_moved
+from services.admin.requests import MAX_WAITING
 from services.admin.ring import members, newest
 from services.shared.errors import ConflictError, UnavailableError
 from services.shared.ring.requests import ChangeRequest, ChangeSpec, RequestState
 from services.shared.ring.state import ChangeKind
 from services.shared.stubs.tritontube import admin_pb2, admin_pb2_grpc
 
+log = logging.getLogger(__name__)
+
 Context = grpc.aio.ServicerContext[Any, Any]
 
-_MARGIN_S: Final = 0.25
+_MARGIN_S: Final = 0.2
 """For the answer to reach the caller."""
+
+_ETCD_PATIENCE_S: Final = 0.5
+"""A list is better a little old than late."""
 
 _MAX_COUNT: Final = (1 << 31) - 1
 _TOO_SLOW: Final = (
-    "The storage node, or etcd, did not answer in the time that this call has: ask again, with more patience."
+    "The storage node, or etcd, did not answer in the time that this call has. It is tried for some seconds"
+    " more: ask again, or list the nodes, to learn what came of it."
 )
 
 
@@ -38,16 +47,17 @@ class VideoContentAdminServicer(admin_pb2_grpc.VideoContentAdminServiceServicer)
 
     def __init__(self, admin: Admin) -> None:
         self._admin = admin
+        self._asking: dict[ChangeSpec, asyncio.Task[ChangeRequest]] = {}
 
     async def ListNodes(  # noqa: N802
-        self, _request: admin_pb2.ListNodesRequest, _context: Any
+        self, _request: admin_pb2.ListNodesRequest, _context: Context
     ) -> admin_pb2.ListNodesResponse:
         """Addresses of the ring's members, in order.
 
         Raises:
             UnavailableError: the ring has not been formed, or etcd was never reached.
         """
-        view = await newest(self._admin.topology)
+        view = await newest(self._admin.topology, patience_s=_ETCD_PATIENCE_S)
         return admin_pb2.ListNodesResponse(nodes=sorted(members(view).values()))
 
     async def AddNode(  # noqa: N802
@@ -80,7 +90,7 @@ class VideoContentAdminServicer(admin_pb2_grpc.VideoContentAdminServiceServicer)
         count = _Count()
         try:
             async with asyncio.timeout_at(end):
-                request = self._asked_before(spec) or await self._admin.requests.ask(spec)
+                request = self._asked_before(spec) or await self._asked(spec)
                 count.is_recorded = True
                 await self._wait(request, count)
         except TimeoutError as error:
@@ -93,6 +103,20 @@ class VideoContentAdminServicer(admin_pb2_grpc.VideoContentAdminServiceServicer)
         requests = (found.record for found in self._admin.records.requests.entries.values())
         return next((request for request in requests if request.is_open and request.spec == spec), None)
 
+    async def _asked(self, spec: ChangeSpec) -> ChangeRequest:
+        """Ask, in a task that goes on without the caller: just to examine a node may take its second."""
+        if spec not in self._asking:
+            if len(self._asking) >= MAX_WAITING:
+                raise UnavailableError("Too many changes are asked for at the same time: ask again later.")
+            self._asking[spec] = asyncio.create_task(self._admin.requests.ask(spec), name=f"ask: {spec.kind}")
+            self._asking[spec].add_done_callback(partial(self._answered, spec))
+        return await asyncio.shield(self._asking[spec])
+
+    def _answered(self, spec: ChangeSpec, task: asyncio.Task[ChangeRequest]) -> None:
+        del self._asking[spec]
+        if not task.cancelled() and (error := task.exception()):
+            log.info("%s %s is not taken down: %s", spec.kind, spec.address or spec.node, error)
+
     async def _wait(self, request: ChangeRequest, count: _Count) -> None:
         """Wait for the end of a request.
 
@@ -101,16 +125,15 @@ class VideoContentAdminServicer(admin_pb2_grpc.VideoContentAdminServiceServicer)
         """
         async with aclosing(follow(self._admin, request)) as steps:
             async for step in steps:
-                if step.state is RequestState.RUNNING:
-                    count.see(files_moved(self._admin.topology.view, self._admin.records))
-                elif step.state is RequestState.REFUSED:
+                count.see(files_moved(step, self._admin.records))
+                if step.state is RequestState.REFUSED:
                     raise ConflictError(step.reason)
-                elif step.state is RequestState.ABORTED:
+                if step.state is RequestState.ABORTED:
                     raise ConflictError("The change was aborted.")
 
 
 class _Count:
-    """Files moved by a change, as far as was seen: what nodes report begins anew when it is planned anew."""
+    """Files moved by a change, as far as was seen: what nodes tell begins anew with each epoch."""
 
     def __init__(self) -> None:
         self.files = 0

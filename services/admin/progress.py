@@ -5,6 +5,7 @@ from __future__ import annotations
 from services.admin.changes import required_syncs
 from services.admin.records import Records
 from services.shared.ring.progress import Progress
+from services.shared.ring.requests import ChangeRequest
 from services.shared.ring.view import RingView
 from services.shared.stubs.tritontube.cluster.v1 import cluster_pb2 as pb
 
@@ -19,9 +20,10 @@ def progress_messages(view: RingView, records: Records) -> list[pb.NodeProgress]
     ]
 
 
-def files_moved(view: RingView, records: Records) -> int:
-    """Copies made so far at the view's epoch."""
-    return sum(progress.files_moved for progress in _current(view, records).values())
+def files_moved(request: ChangeRequest, records: Records) -> int:
+    """Copies made for a request, as far as nodes tell of them now; 0 before it has begun."""
+    told = (found.record for found in records.progress.entries.values())
+    return sum(report.files_moved for report in told if 0 < request.epoch <= report.epoch)
 
 
 def under_replicated(view: RingView, records: Records) -> int:

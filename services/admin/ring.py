@@ -10,18 +10,22 @@ from services.shared.ring.state import NodeState
 from services.shared.ring.view import RingView
 from services.shared.topology import Topology
 
-_NEWS_TIMEOUT_S: Final = 3.0
+_PATIENCE_S: Final = 3.0
 _GONE: Final = frozenset({NodeState.DEAD, NodeState.REMOVED})
 
 
-async def newest(topology: Topology) -> RingView:
+async def newest(topology: Topology, *, patience_s: float = _PATIENCE_S) -> RingView:
     """The ring as it is now; as it was last heard of while etcd is away.
+
+    Args:
+        topology: the ring.
+        patience_s: how long to wait for etcd.
 
     Raises:
         UnavailableError: the ring has not been formed, or etcd was never reached.
     """
     try:
-        async with asyncio.timeout(_NEWS_TIMEOUT_S):
+        async with asyncio.timeout(patience_s):
             return await topology.refresh()
     except (TimeoutError, UnavailableError):
         return topology.view

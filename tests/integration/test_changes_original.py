@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 import grpc
 import pytest
@@ -31,6 +31,7 @@ from tests.harness.waiting import eventually
 
 DEADLINE_S = 60.0
 ONE_SECOND = 1.0
+T = TypeVar("T")
 Stub: TypeAlias = "admin_pb2_grpc.VideoContentAdminServiceAsyncStub"
 
 
@@ -61,16 +62,21 @@ async def storage_node(etcd: EtcdCluster, admin: Admin, data: Path) -> AsyncIter
         node.server.kill()
 
 
+async def in_time(call: Callable[[], Awaitable[T]]) -> T:
+    """Call again while a machine with other things to do is too slow for a second, as a person would."""
+    return await eventually(call, deadline_s=DEADLINE_S, what="an answer within a second")
+
+
 async def test_an_addition_outlives_the_call_of_a_client_that_waits_one_second(
     ring_etcd: EtcdCluster, ring_client: EtcdClient, admin: Admin, stub: Stub, tmp_path: Path
 ):
     async with storage_node(ring_etcd, admin, tmp_path / "node") as node:
         request = admin_pb2.AddNodeRequest(node_address=node.address)
-        answer = await stub.AddNode(request, timeout=ONE_SECOND)
+        answer = await in_time(lambda: stub.AddNode(request, timeout=ONE_SECOND))
         assert answer.migrated_file_count == 0
         await state_when_migrating(admin.topology, epoch=2)
         # Nobody has reported yet. Asking again, as such a client would, changes nothing.
-        await stub.AddNode(request, timeout=ONE_SECOND)
+        await in_time(lambda: stub.AddNode(request, timeout=ONE_SECOND))
         await report_sync(ring_client, 2, ["a", "b", "c", node.id])
         state = await state_when_stable(admin.topology, epoch=3)
         assert state.nodes[node.id].state is NodeState.ACTIVE
@@ -125,6 +131,13 @@ async def test_a_node_that_hangs_is_told_before_the_client_gives_up(
         with pytest.raises(grpc.aio.AioRpcError, match="did not answer in the time") as caught:
             await stub.AddNode(admin_pb2.AddNodeRequest(node_address=node.address), timeout=ONE_SECOND)
     assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+
+
+async def test_while_etcd_is_away_nodes_are_listed_within_the_second(ring_etcd: EtcdCluster, stub: Stub):
+    await stub.ListNodes(admin_pb2.ListNodesRequest())
+    ring_etcd.members[0].kill()
+    answer = await stub.ListNodes(admin_pb2.ListNodesRequest(), timeout=ONE_SECOND)
+    assert list(answer.nodes) == ["a:9090", "b:9090", "c:9090"]
 
 
 @pytest.mark.parametrize("call", ["AddNode", "RemoveNode"])

@@ -71,9 +71,6 @@ async def test_nodes_are_added_and_drained_and_every_file_is_at_its_owners(
         fourth.server.start()
         try:
             await fourth.up()
-            await eventually(
-                lambda: fourth.id in admin.topology.live, deadline_s=DEADLINE_S, what="it is live"
-            )
             await admin.requests.ask(
                 ChangeSpec(kind=ChangeKind.ADD, address=fourth.address), request_id="add"
             )

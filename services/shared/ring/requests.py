@@ -66,6 +66,8 @@ class ChangeRequest(Record):
     """Why it was refused."""
     requested_at_ms: int
     began_at_ms: int = 0
+    epoch: int = 0
+    """That it began with."""
     ended_at_ms: int = 0
 
     @property
@@ -73,9 +75,10 @@ class ChangeRequest(Record):
         """Whether it has not ended."""
         return self.state in _OPEN
 
-    def begun(self, at_ms: int, *, node: str) -> ChangeRequest:
+    def begun(self, at_ms: int, *, node: str, epoch: int) -> ChangeRequest:
         """The record once its change is in progress; `node` is what it turned out to be about."""
-        return self.model_copy(update={"state": RequestState.RUNNING, "began_at_ms": at_ms, "node": node})
+        began = {"state": RequestState.RUNNING, "began_at_ms": at_ms, "node": node, "epoch": epoch}
+        return self.model_copy(update=began)
 
     def ended(self, at_ms: int, state: RequestState, *, reason: str = "") -> ChangeRequest:
         """The record at its end."""

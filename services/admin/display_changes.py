@@ -40,7 +40,7 @@ def show_requests(console: Console, requests: Sequence[pb.ChangeRequest]) -> Non
 def recorded(request: pb.ChangeRequest, server: str) -> str:
     """What is said when a change was asked for and is not waited for."""
     if request.state == pb.REQUEST_STATE_QUEUED:
-        how = "is recorded and waits for its turn"
+        how = "is recorded, and begins when no other change is in progress"
     elif request.state == pb.REQUEST_STATE_RUNNING:
         how = "is in progress"
     else:

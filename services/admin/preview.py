@@ -39,6 +39,8 @@ class Outlook:
     inventory: Inventory
     answers: Mapping[str, Answer]
     """What those that would receive files say of themselves."""
+    awaited: frozenset[str]
+    """Nodes without which the change cannot end; one that is given up is none of them."""
 
     def received(self) -> dict[str, Amount]:
         """What each node would receive: what there is of a partition, less what it holds already."""
@@ -76,6 +78,7 @@ async def _outlook(view: RingView, prepared: Prepared) -> Outlook:
         wanted_copies=view.state.replicas,
         inventory=await take_inventory(addresses),
         answers=await take_census({node: addresses[node] for node in receivers if node in addresses}),
+        awaited=changes.required_syncs(prepared.decision.state),
     )
 
 
@@ -119,7 +122,7 @@ def _warnings(outlook: Outlook, received: Mapping[str, Amount]) -> Iterator[str]
     if outlook.table.replicas < outlook.wanted_copies:
         copies = "copy" if outlook.table.replicas == 1 else "copies"
         yield f"Each file would have {outlook.table.replicas} {copies} instead of {outlook.wanted_copies}."
-    for node in sorted(changes.required_syncs(outlook.view.state) - outlook.view.up):
+    for node in sorted(outlook.awaited & outlook.view.state.nodes.keys() - outlook.view.up):
         yield f"{node} is away: the change does not end before it is back, or given up."
     for node, problem in sorted(outlook.inventory.problems.items()):
         yield f"What {node} holds is not counted: {problem}"

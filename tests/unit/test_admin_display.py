@@ -227,7 +227,7 @@ def test_where_nothing_was_ever_asked_a_terminal_says_so():
     [
         (
             pb.REQUEST_STATE_QUEUED,
-            "is recorded and waits for its turn. Follow it with: tritontube-admin watch",
+            "is recorded, and begins when no other change is in progress. Follow it with: tritontube",
         ),
         (pb.REQUEST_STATE_RUNNING, "is in progress. Follow it with: tritontube-admin watch here:1 r1"),
         (pb.REQUEST_STATE_DONE, "is done after 0:01:22."),

@@ -26,6 +26,7 @@ def outlook(
     held: dict[str, dict[int, Amount]] | None = None,
     problems: dict[str, str] | None = None,
     free_bytes: int = 100 * MB,
+    awaited: str = "ab",
 ) -> Outlook:
     """Of a ring of a and b, both of which own everything."""
     state, _ = ring_state(["a", "b"])
@@ -42,6 +43,7 @@ def outlook(
         wanted_copies=2,
         inventory=Inventory(held=held or {}, problems=problems or {}),
         answers=dict.fromkeys(after.nodes, answer),
+        awaited=frozenset(awaited),
     )
 
 
@@ -86,3 +88,8 @@ def test_members_that_are_away_or_say_nothing_are_warned_of():
         "b is away: the change does not end before it is back, or given up.",
         "What b holds is not counted: Off.",
     ]
+
+
+def test_nobody_waits_for_a_node_that_is_given_up():
+    message = preview_message(outlook(up="a", after=table("a", "c"), awaited="a"), [])
+    assert list(message.warnings) == []

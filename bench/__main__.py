@@ -46,7 +46,7 @@ BENCHMARKS: Final = {
     "upload": Benchmark(title="Uploads against cp and sync", run=upload.run, rounds=2, quick_rounds=1),
     "objects": Benchmark(title="Objects against OpenStack Swift", run=objects.run, rounds=5, quick_rounds=2),
     "balance": Benchmark(
-        title="The ring table against consistent hashing", run=balance.run, rounds=3, quick_rounds=1
+        title="The ring table against consistent hashing", run=balance.run, rounds=1, quick_rounds=1
     ),
     "moves": Benchmark(title="Nodes come and go under load", run=moves.run, rounds=1, quick_rounds=1),
 }

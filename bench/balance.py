@@ -17,6 +17,8 @@ _SMALLEST: Final = 3
 _LARGEST: Final = 100
 _QUICK_LARGEST: Final = 20
 _SHOWN: Final = (3, 4, 5, 10, 20, 50, 100)
+_LOOKED_AT: Final = frozenset({*range(_SMALLEST, _QUICK_LARGEST + 1), *range(30, _LARGEST + 1, 10)})
+"""Numbers of nodes at which a ring is measured; it grows and shrinks through all of them."""
 _WEIGHTS: Final[Mapping[str, Sequence[int]]] = {"equal weights": (1,), "weights 1, 2, 3": (1, 2, 3)}
 
 _YARDSTICK: Final = "256 virtual nodes"
@@ -59,13 +61,16 @@ class _History:
     def change(self, weights: Weights) -> None:
         """Take nodes in, or let them go."""
         after = self.placement.changed(weights)
-        ratio = self.placement.moved(after) / _minimum(self.weights, weights)
-        (self.added if len(weights) > len(self.weights) else self.drained).append(ratio)
+        if len(weights) in _LOOKED_AT:
+            ratio = self.placement.moved(after) / _minimum(self.weights, weights)
+            (self.added if len(weights) > len(self.weights) else self.drained).append(ratio)
         self.placement, self.weights = after, weights
         self.look()
 
     def look(self) -> None:
         """Note how full the fullest node is."""
+        if len(self.weights) not in _LOOKED_AT:
+            return
         shares, ideal = self.placement.shares(), ideal_shares(self.weights)
         worst = max(share / ideal[name] for name, share in shares.items())
         self.fullest[len(self.weights)] = max(worst, self.fullest.get(len(self.weights), 0.0))

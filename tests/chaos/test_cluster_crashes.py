@@ -17,7 +17,7 @@ pytestmark = pytest.mark.timeout(600)
 # ---- scenarios 5 and 6 ----
 
 
-@pytest.mark.parametrize("end", ["source", "destination"])
+@pytest.mark.parametrize("end", [pytest.param("source", marks=pytest.mark.chaos), "destination"])
 async def test_a_push_whose_end_is_killed_resumes_and_no_partial_file_is_ever_visible(
     cluster: Cluster, end: str
 ) -> None:

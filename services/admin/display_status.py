@@ -10,7 +10,7 @@ from rich.filesize import decimal
 
 from services.admin.display import UNKNOWN, count, from_to, local_time, show_lines, show_list, show_rows
 from services.admin.display_changes import pace_note
-from services.admin.names import GONE, change_title, phase_name, standing
+from services.admin.names import GONE, change_title, farewell, phase_name, standing
 from services.admin.pace import Meter
 from services.shared.stubs.tritontube.cluster.v1 import cluster_pb2 as pb
 
@@ -54,12 +54,20 @@ def remarks(status: pb.GetStatusResponse) -> Iterator[str]:
     if status.under_replicated:
         yield f"{count(status.under_replicated, 'copy')} still to be made, as far as is known."
     for node in status.nodes:
-        for reason in filter(None, (node.problem, node.usage.read_only_reason)):
-            yield f"{node.id}: {reason}"
-    if removed := [node.id for node in status.nodes if node.state == pb.NODE_STATE_REMOVED]:
-        yield f"Removed: {', '.join(removed)}."
+        if node.state != pb.NODE_STATE_REMOVED:
+            for reason in filter(None, (node.problem, node.usage.read_only_reason)):
+                yield f"{node.id}: {reason}"
+    yield from _farewells([node for node in status.nodes if node.state == pb.NODE_STATE_REMOVED])
     for candidate in status.candidates:
         yield f"{candidate.id} at {candidate.address} is up and not part of the ring."
+
+
+def _farewells(removed: Sequence[pb.NodeStatus]) -> Iterator[str]:
+    for node in removed:
+        if node.HasField("usage"):
+            yield farewell(node.id, node.usage.files)
+    if gone := [node.id for node in removed if not node.HasField("usage")]:
+        yield f"Removed: {', '.join(gone)}."
 
 
 def _progress(status: pb.GetStatusResponse) -> Iterator[str]:

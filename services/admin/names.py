@@ -29,6 +29,14 @@ def standing(node: pb.NodeStatus) -> str:
     return state if node.live or node.state in GONE else f"{state}, down"
 
 
+def farewell(node_id: str, files: int) -> str:
+    """What to do with a node that was removed and is still up; `files`: that it holds."""
+    if files:
+        held = "1 file" if files == 1 else f"{files:,} files"
+        return f"{node_id} was removed and still holds {held}: leave it on until it holds none."
+    return f"{node_id} was removed and holds nothing: it may be switched off."
+
+
 def kind_name(kind: pb.ChangeKind.ValueType) -> str:
     """`add`, `drain` and so on."""
     return pb.ChangeKind.Name(kind).removeprefix("CHANGE_KIND_").lower()

@@ -7,6 +7,8 @@ from services.admin.census import take_census
 from services.admin.report import ring_report, unformed_report
 from services.admin.ring import members, newest
 from services.shared.errors import UnavailableError
+from services.shared.ring.state import NodeState
+from services.shared.ring.view import RingView
 from services.shared.stubs.tritontube.cluster.v1 import cluster_pb2 as pb
 
 
@@ -23,5 +25,11 @@ async def cluster_status(admin: Admin) -> pb.GetStatusResponse:
         if topology.heard:
             return unformed_report(topology.live)
         raise
-    answers = await take_census(members(view))
+    answers = await take_census({**members(view), **_leaving(view)})
     return ring_report(view, answers, admin.records, dead_after_s=admin.dead_after_s)
+
+
+def _leaving(view: RingView) -> dict[str, str]:
+    """Addresses of nodes that were removed and are still up: they may hold files that are to go."""
+    removed = {node for node, entry in view.state.nodes.items() if entry.state is NodeState.REMOVED}
+    return {node: live.address for node, live in view.live.items() if node in removed}

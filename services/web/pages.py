@@ -15,6 +15,7 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from services.admin.names import farewell
 from services.shared.catalog import Catalog
 from services.shared.errors import UnavailableError
 from services.shared.settings import WebSettings
@@ -144,7 +145,13 @@ def _environment(assets: Assets) -> Environment:
         lstrip_blocks=True,
         auto_reload=False,
     )
-    environment.globals |= {"asset": assets.path, "Status": Status, "ACTIVE": ACTIVE, "PLAYABLE": PLAYABLE}
+    environment.globals |= {
+        "asset": assets.path,
+        "Status": Status,
+        "farewell": farewell,
+        "ACTIVE": ACTIVE,
+        "PLAYABLE": PLAYABLE,
+    }
     environment.filters |= {
         "links": lambda video: VideoView.of(video).links,
         "size": wording.size,

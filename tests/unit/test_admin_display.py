@@ -134,6 +134,15 @@ def test_the_status_tells_what_goes_on_waits_and_is_amiss():
     ]
 
 
+def test_a_node_that_was_removed_is_told_apart_from_one_that_can_go():
+    usages = {"full": pb.NodeUsage(files=7), "empty": pb.NodeUsage()}
+    nodes = [node(name, 0, 0, state=pb.NODE_STATE_REMOVED, usage=usage) for name, usage in usages.items()]
+    assert list(remarks(pb.GetStatusResponse(epoch=1, nodes=nodes))) == [
+        "full was removed and still holds 7 files: leave it on until it holds none.",
+        "empty was removed and holds nothing: it may be switched off.",
+    ]
+
+
 def test_the_share_to_come_stands_beside_the_share_there_is():
     console = pipe()
     show_status(console, GROWING)

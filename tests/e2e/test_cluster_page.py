@@ -66,7 +66,7 @@ async def test_a_cluster_at_rest_is_seen_at_a_glance(browser: Browser, cluster: 
             await visitor.screenshot(f"cluster-{look}")
 
 
-async def test_a_node_that_is_added_is_followed_live(visitor: Viewer, cluster: Cluster):
+async def test_a_node_that_comes_and_goes_is_followed_live(visitor: Viewer, cluster: Cluster):
     page = visitor.page
     await store_files(cluster)
     await visitor.open("/cluster")
@@ -83,6 +83,10 @@ async def test_a_node_that_is_added_is_followed_live(visitor: Viewer, cluster: C
     await expect(page.get_by_role("status").first).to_contain_text("All is well.")
     await expect(page.locator(".node", has_text=node.id)).to_contain_text("25.0% of the ring")
     await expect(page.locator(".change")).to_have_count(0)
+    async with operator(cluster.admin) as boss:
+        await boss.done(await boss.drain(node))
+    farewell = f"{node.id} was removed and holds nothing: it may be switched off."
+    await expect(page.locator("#cluster-nodes")).to_contain_text(farewell)
     assert await page.evaluate("window.neverReloaded")
 
 

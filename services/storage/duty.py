@@ -82,6 +82,8 @@ class Duty:
         self._ledger.confirm(partition, destination, epoch=self.epoch)
         self._lacking.get(destination, set()).discard(partition)
         self._left.pop((partition, destination), None)
+        if self.is_settled(partition):
+            self.hurried.discard(partition)
         self._judge()
 
     def reopen(self, destination: str, partitions: Iterable[int]) -> None:
@@ -91,10 +93,11 @@ class Duty:
 
     def hurry(self, partition: int) -> None:
         """See to a partition before the others; while the ring is STABLE, also if it was confirmed before."""
-        self.hurried.add(partition)
         if not self.view.migrating:
             for destination in self._owners(partition):
                 self.reopen(destination, [partition])
+        if not self.is_settled(partition):
+            self.hurried.add(partition)
 
     # ---- what there is to tell ----
 

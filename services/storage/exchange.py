@@ -59,7 +59,8 @@ def exchange(
 ) -> Exchange:
     """Put it together for a data folder. `pace` is that of all that the node moves by itself."""
     node_id, store = folder.identity.node_id, folder.store
-    promises, summaries = Promises(), Summaries(store.index)
+    promises = Promises(is_gone=lambda node: node not in links.topology.live)
+    summaries = Summaries(store.index)
     offers = Offers(
         store=store,
         space=folder.space,

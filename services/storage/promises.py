@@ -28,10 +28,18 @@ class _Promise:
 class Promises:
     """The files that this node has asked others for, and those that are arriving, whoever sends them.
 
-    A promise ends when its file has come or failed to, or when its time is over. The event loop's alone.
+    A promise ends when its file has come or failed to, when its time is over, or when its node is gone. The
+    event loop's alone.
     """
 
-    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        *,
+        is_gone: Callable[[str], bool] = lambda _: False,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`is_gone` tells of a node whether it is away."""
+        self._is_gone = is_gone
         self._clock = clock
         self._promises: dict[str, _Promise] = {}  # in the order in which they end
         self._files: Counter[str] = Counter()  # by node, as the bytes are
@@ -47,6 +55,9 @@ class Promises:
         """Whether `node` may send the file now; then it is kept for it for a while."""
         self._forget_old()
         held = self._promises.get(key)
+        if held and held.node != node and self._is_gone(held.node):
+            self.withdraw(key)
+            held = None
         if key in self._arriving or (held and held.node != node):
             return False
         if not held and not self._has_room(node, size_bytes):

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
+from itertools import chain
 from typing import Final
 
 from services.shared.errors import ConflictError, CorruptFileError, NotFoundError, UnavailableError
+from services.shared.ring.placement import partition_of
 from services.storage import metrics
 from services.storage.duty import Duty
 from services.storage.inspection import Inspector
@@ -23,6 +25,27 @@ log = logging.getLogger(__name__)
 
 _GOOD_FOR_S: Final = PROMISE_S * 0.75
 """How long after it was asked for a file is still sent: later, it may have been asked of another node."""
+
+
+class _Waiting:
+    """Files to be sent, partition by partition; a partition that somebody waits for comes first."""
+
+    def __init__(self, files: Iterable[ObjectInfo], hurried: Collection[int]) -> None:
+        self._hurried = hurried
+        self._files: dict[int, deque[ObjectInfo]] = {}
+        for info in files:
+            self._files.setdefault(partition_of(info.key), deque()).append(info)
+
+    def take(self) -> ObjectInfo | None:
+        """The next one; None at the end."""
+        if not self._files:
+            return None
+        urgent = (partition for partition in self._hurried if partition in self._files)
+        partition = next(chain(urgent, self._files))
+        info = self._files[partition].popleft()
+        if not self._files[partition]:
+            del self._files[partition]
+        return info
 
 
 class Pusher:
@@ -49,13 +72,12 @@ class Pusher:
             OutOfSpaceError: the node is full.
             UnavailableError: the node is away, too slow, or takes no writes.
         """
-        waiting, settled = deque(files), set[str]()
+        waiting, settled = _Waiting(files, duty.hurried), set[str]()
         loop = asyncio.get_running_loop()
         until = loop.time() + _GOOD_FOR_S
 
         async def work() -> None:
-            while waiting and loop.time() < until:
-                info = waiting.popleft()
+            while loop.time() < until and (info := waiting.take()):
                 if await self._push(info, node, duty):
                     settled.add(info.key)
 

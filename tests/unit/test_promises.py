@@ -79,6 +79,16 @@ def test_a_file_that_arrives_twice_at_once_is_on_its_way_until_both_are_over(pro
     assert asked(promises, "file", "a")
 
 
+def test_what_a_node_was_to_send_that_is_gone_is_asked_of_another(clock):
+    gone: set[str] = set()
+    promises = Promises(is_gone=gone.__contains__, clock=clock)
+    assert asked(promises, "file", "a")
+    assert not asked(promises, "file", "b")
+    gone.add("a")
+    assert asked(promises, "file", "b")
+    assert promises.promised_bytes(but="c") == MIB
+
+
 def test_no_node_is_asked_for_so_much_that_others_must_wait_for_it(promises):
     granted = sum(asked(promises, f"file-{number}", "a", size_bytes=32 * MIB) for number in range(20))
     assert granted == 8

@@ -76,8 +76,8 @@ class Admin(Party):
     # ---- beginning ----
 
     def _some_change(self) -> Decision | None:
-        if self.view.migrating:
-            return self._abort() if self.world.chance.flip(_ABORTS) else None
+        if self.view.migrating and self.world.chance.flip(_ABORTS):
+            return self._abort()
         wish = self.world.chance.pick(_WISHES)
         spare = self.world.chance.pick_name(self.world.spares())
         member = self.world.chance.pick_name(

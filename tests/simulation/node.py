@@ -325,9 +325,10 @@ class Node(Party):
         now_s = self.world.now_s
         self._surplus_since = {key: self._surplus_since.get(key, now_s) for key in surplus}
         for partition, files in sorted(_by_partition({k: self.disk.files[k] for k in surplus}).items()):
-            answers = {
-                owner: await self._ask_confirmation(owner, files, view) for owner in view.owners(partition)
-            }
+            answers: dict[str, Confirmation] = {}
+            for owner in view.owners(partition):
+                with suppress(TritonTubeError):
+                    answers[owner] = await self._ask_confirmation(owner, files, view)
             for key in sorted(files):
                 confirmed = {owner: a.epoch for owner, a in answers.items() if key in a.held}
                 if self._may_drop(view, key, confirmed):

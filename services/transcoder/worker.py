@@ -71,14 +71,15 @@ class Worker:
         self._dispatcher = dispatcher
         self._planner = planner
         self._runner = runner
-        self._running: dict[str, asyncio.Task[None]] = {}
+        self._running: dict[str, tuple[PlanJob | TaskJob, asyncio.Task[None]]] = {}
         self._stopped: set[str] = set()
 
     async def handle(self, envelope: Envelope) -> None:
         """Do the job in a message. How it ends is told by the exceptions of `services.shared.errors`."""
-        video_id = envelope.correlation_id
-        work = asyncio.create_task(self._do(envelope))
-        self._running[video_id] = work
+        job = _job(envelope)
+        video_id = job.video_id
+        work = asyncio.create_task(self._do(envelope, job))
+        self._running[video_id] = (job, work)
         try:
             with _SECONDS.labels(envelope.type).time():
                 await work
@@ -98,13 +99,21 @@ class Worker:
             self._stopped.discard(video_id)
 
     async def control(self, envelope: Envelope) -> None:
-        """Stop working on a video that was deleted or cancelled."""
+        """Stop working on a video that was deleted or cancelled, if that is what the records say.
+
+        The event may be late, and the video may have been started over.
+        """
         video_id = VideoEvent.model_validate_json(envelope.body).video_id
-        work = self._running.get(video_id)
-        if work is not None:
-            log.info("video %s: %s; stopping", video_id, envelope.type)
-            self._stopped.add(video_id)
-            work.cancel()
+        job, work = self._running.get(video_id, (None, None))
+        if job is None or work is None:
+            return
+        try:
+            await wanted(self._catalog, job)
+        except FencedError as error:
+            log.info("video %s: stopping: %s", video_id, error)
+            if not work.done():
+                self._stopped.add(video_id)
+                work.cancel()
 
     async def give_up(self, envelope: Envelope, why: Dead) -> None:
         """See what becomes of a video when one of its jobs has failed for good: it goes without, or fails."""
@@ -129,8 +138,7 @@ class Worker:
         log.warning("video %s failed: %s", video.id, reason)
         await self._dispatcher.news(video)
 
-    async def _do(self, envelope: Envelope) -> None:
-        job = _job(envelope)
+    async def _do(self, envelope: Envelope, job: PlanJob | TaskJob) -> None:
         await wanted(self._catalog, job)
         name = job.task if isinstance(job, TaskJob) else PLAN
         async with self._starts.noted(

@@ -12,6 +12,8 @@ import httpx
 import pytest
 import pytest_asyncio
 
+from services.shared.messages import VideoEvent
+from services.shared.video import Status
 from tests.harness.jobs import Works, works
 from tests.harness.sources import Recipe, x264
 from tests.harness.stack import running_stack
@@ -22,9 +24,9 @@ pytestmark = pytest.mark.timeout(600)
 _STOPPED_WITHIN_S = 2.0
 _FILM = Recipe(
     name="long-film",
-    size="1280x720",
+    size="854x480",
     rate="30",
-    duration_s=90,
+    duration_s=60,
     sound="sine=440:beep_factor=4",
     video=x264("-g", "60"),
 )
@@ -72,8 +74,18 @@ async def test_cancelling_stops_all_workers_at_once_and_leaves_the_original_alon
 
     assert (await call(behind, "POST", f"/api/videos/{video['id']}/retry")).json()["status"] == "uploaded"
     await behind.busy(video["id"], workers=2)
+    await late_news_stop_nobody(behind, video["id"])
     assert (await call(behind, "POST", f"/api/videos/{video['id']}/cancel")).status_code == 200
     await only_the_original_is_left(behind, video["id"])
+
+
+async def late_news_stop_nobody(behind: Works, video_id: str) -> None:
+    """The news that it was cancelled, when it has been started over already."""
+    stopped = behind.logged("stopping:")
+    news = VideoEvent(video_id=video_id, status=Status.FAILED)
+    await behind.publish("video.cancelled", body=news.encode().decode(), exchange="tritontube.events")
+    await behind.stack.wait_status(video_id, "playable", deadline_s=240)
+    assert behind.logged("stopping:") == stopped
 
 
 async def test_deleting_stops_all_workers_at_once_and_leaves_nothing(behind: Works, film: Path):

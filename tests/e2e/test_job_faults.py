@@ -276,10 +276,9 @@ async def test_a_worker_without_room_leaves_the_job_to_another_and_says_so(
     env = {**_ENV, "TRITONTUBE_WORK_RESERVE_BYTES": str(1 << 60)}
     async with running_stack(tmp_path / "data", *SMALL, env=env) as stack, works(stack) as behind:
         video = await stack.upload(await asyncio.to_thread(recipe.make, source_folder))
-        log = stack.data / "logs" / "transcoder-1.log"
 
         def put_aside_often() -> bool:
-            return log.read_text().count("attempt 1 failed: The scratch folder") > _ATTEMPTS
+            return behind.logged("attempt 1 failed: The scratch folder") > _ATTEMPTS
 
         await eventually(put_aside_often, deadline_s=120, what="it is put aside more often than it may fail")
         [waiting] = await eventually(

@@ -90,15 +90,20 @@ class Works:
         )
         return rows
 
-    async def publish(self, queue: str, *, body: str, **properties: Any) -> None:
-        """Put something into a queue, as a stranger would."""
+    async def publish(self, key: str, *, body: str, exchange: str = "amq.default", **properties: Any) -> None:
+        """Send a message to a queue, or to whom an exchange sends it, as a stranger would."""
         message = {
             "properties": properties,
-            "routing_key": queue,
+            "routing_key": key,
             "payload": body,
             "payload_encoding": "string",
         }
-        await self._management("POST", "exchanges/%2F/amq.default/publish", json=message)
+        await self._management("POST", f"exchanges/%2F/{exchange}/publish", json=message)
+
+    def logged(self, text: str) -> int:
+        """How often the workers have said something."""
+        logs = (self.stack.data / "logs").glob("transcoder-*.log")
+        return sum(log.read_text().count(text) for log in logs)
 
     async def scratch(self) -> list[Path]:
         """What lies in the workers' scratch folders, apart from their locks."""

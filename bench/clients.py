@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import multiprocessing
 import random
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from multiprocessing.synchronize import Barrier
@@ -14,6 +14,9 @@ from time import perf_counter
 from typing import Final, Protocol
 
 import uvloop
+
+from bench import processes
+from services.shared.allocator import keep_freed_memory
 
 CLIENTS: Final = 8
 _PROCESSES: Final = 2
@@ -49,18 +52,22 @@ class Load:
 
 @dataclass(frozen=True, kw_only=True)
 class Spent:
-    """How long all clients together took."""
+    """What all clients together took for one step."""
 
-    put_s: float
-    get_s: float
+    wall_s: float
+    cpu_s: float
+    """Processor time of the clients and the servers."""
 
 
-def store_and_read(target: Target, load: Load, *, between: Callable[[], None]) -> Spent:
+def store_and_read(
+    target: Target, load: Load, *, servers: Collection[int], between: Callable[[], None]
+) -> tuple[Spent, Spent]:
     """Put all objects, then get all of them; each must come back as it was.
 
     Args:
         target: the store.
         load: the objects.
+        servers: the store's processes.
         between: called when all are stored and before the first is read, outside the times.
 
     Raises:
@@ -69,32 +76,37 @@ def store_and_read(target: Target, load: Load, *, between: Callable[[], None]) -
     context = multiprocessing.get_context("spawn")
     barrier = context.Barrier(_PROCESSES + 1, timeout=_STEP_TIMEOUT_S)
     shares = [Load(keys=load.keys[at::_PROCESSES], size_bytes=load.size_bytes) for at in range(_PROCESSES)]
-    processes = [context.Process(target=_process, args=(target, share, barrier)) for share in shares]
-    for process in processes:
-        process.start()
+    clients = [context.Process(target=_process, args=(target, share, barrier)) for share in shares]
+    for client in clients:
+        client.start()
+    pids = [*servers, *(client.pid for client in clients if client.pid)]
     try:
-        put_s = _step(barrier)
+        put = _step(barrier, pids)
         between()
-        return Spent(put_s=put_s, get_s=_step(barrier))
+        return put, _step(barrier, pids)
     except BrokenBarrierError:
         raise RuntimeError("A client process failed; see above.") from None
     except BaseException:
         barrier.abort()
         raise
     finally:
-        for process in processes:
-            process.join()
+        for client in clients:
+            client.join()
 
 
-def _step(barrier: Barrier) -> float:
+def _step(barrier: Barrier, pids: Sequence[int]) -> Spent:
     """Let the processes begin, and wait until all are done."""
     barrier.wait()
-    began = perf_counter()
+    began, cpu_s = perf_counter(), processes.cpu_s(pids)
     barrier.wait()
-    return perf_counter() - began
+    wall_s = perf_counter() - began
+    spent = Spent(wall_s=wall_s, cpu_s=processes.cpu_s(pids) - cpu_s)
+    barrier.wait()
+    return spent
 
 
 def _process(target: Target, load: Load, barrier: Barrier) -> None:
+    keep_freed_memory()  # as our services do
     try:
         uvloop.run(_drive(target, load, barrier))
     except BaseException:
@@ -119,6 +131,7 @@ async def _step_of(barrier: Barrier) -> AsyncIterator[None]:
     barrier.wait()
     yield
     barrier.wait()
+    barrier.wait()  # what was spent is read before anyone goes on, or ends
 
 
 async def _put_all(client: Client, objects: Iterator[tuple[str, bytes]]) -> None:

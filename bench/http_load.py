@@ -72,8 +72,8 @@ def nginx(root: Path, folder: Path) -> Iterator[str]:
 
 
 @contextmanager
-def serving_at(port: int, command: Sequence[str | Path]) -> Iterator[None]:
-    """A server of any kind, from when it takes connections on a port; terminated at the end.
+def serving_at(port: int, command: Sequence[str | Path]) -> Iterator[int]:
+    """The id of a server of any kind, from when it takes connections on a port; terminated at the end.
 
     Raises:
         RuntimeError: it ended, or takes too long.
@@ -81,7 +81,7 @@ def serving_at(port: int, command: Sequence[str | Path]) -> Iterator[None]:
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         _wait_for(port, server)
-        yield
+        yield server.pid
     finally:
         server.terminate()
         server.wait()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import http.client
 import os
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -32,7 +32,9 @@ _TIMEOUT_S: Final = 60.0
 _SWIFT: Final = "Swift"
 _RING: Final = "TritonTube"
 _PUT: Final = Metric(name="PUT", unit="1/s", digits=0)
+_PUT_CPU: Final = Metric(name="PUT, CPU of servers and clients", unit="ms each", digits=1)
 _GET: Final = Metric(name="GET", unit="1/s", digits=0)
+_GET_CPU: Final = Metric(name="GET, CPU of servers and clients", unit="ms each", digits=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,19 +113,28 @@ class _Contest:
 
     def swift_trial(self) -> Trial:
         target = SwiftTarget(address=self.swift.address, path=self.swift.path, headers=self.swift.headers)
-        return self._trial(target, [self.swift.devices])
+        return self._trial(target, [self.swift.devices], self.swift.pids)
 
     def ring_trial(self) -> Trial:
         target = RingTarget(etcd=tuple(member.client for member in self.ring.etcd))
-        return self._trial(target, [Path(node.data) for node in self.ring.storage])
+        nodes = self.ring.storage
+        pids = [node.pid for node in nodes if node.pid]
+        return self._trial(target, [Path(node.data) for node in nodes], pids)
 
-    def _trial(self, target: RingTarget | SwiftTarget, folders: Sequence[Path]) -> Trial:
+    def _trial(
+        self, target: RingTarget | SwiftTarget, folders: Sequence[Path], servers: Collection[int]
+    ) -> Trial:
         video_id = new_video_id()
         keys = [f"{video_id}/{segment_file('bench', 1, number)}" for number in range(self.count)]
         os.sync()  # what earlier rounds left to be written is not this one's to pay for
         load = Load(keys=keys, size_bytes=_OBJECT_BYTES)
-        spent = store_and_read(target, load, between=partial(_read_in, folders))
-        return {_PUT.name: self.count / spent.put_s, _GET.name: self.count / spent.get_s}
+        put, get = store_and_read(target, load, servers=servers, between=partial(_read_in, folders))
+        return {
+            _PUT.name: self.count / put.wall_s,
+            _PUT_CPU.name: put.cpu_s / self.count * 1000,
+            _GET.name: self.count / get.wall_s,
+            _GET_CPU.name: get.cpu_s / self.count * 1000,
+        }
 
 
 def run(work: Path, *, quick: bool, rounds: int) -> Iterator[Row]:
@@ -140,7 +151,7 @@ def run(work: Path, *, quick: bool, rounds: int) -> Iterator[Row]:
         variants = {_SWIFT: contest.swift_trial, _RING: contest.ring_trial}
         measured = alternate(variants, rounds=rounds)
     subject = f"1 MB, {COPIES} copies, {CLIENTS} clients"
-    yield from compare(subject, measured, (_PUT, _GET), yardstick=_SWIFT)
+    yield from compare(subject, measured, (_PUT, _PUT_CPU, _GET, _GET_CPU), yardstick=_SWIFT)
 
 
 def _read_in(folders: Sequence[Path]) -> None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import getpass
 import http.client
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,6 +95,8 @@ class Swift:
     """What requests have to carry."""
     devices: Path
     """Below this all copies lie."""
+    pids: tuple[int, ...]
+    """Of the servers; some have workers."""
 
 
 @contextmanager
@@ -112,15 +114,17 @@ def swift(folder: Path) -> Iterator[Swift]:
     with ExitStack() as running:
         cache, proxy = free_port(), free_port()
         user = ("-u", getpass.getuser())
-        running.enter_context(serving_at(cache, (memcached, "-l", _HOST, "-U", "0", "-p", str(cache), *user)))
+        listening = (memcached, "-l", _HOST, "-U", "0", "-p", str(cache), *user)
+        pids = [running.enter_context(serving_at(cache, listening))]
         for kind in _RINGS:
             _make_ring(folder, kind, ports[kind])
             for number, port in enumerate(ports[kind]):
                 config = _server_config(folder, kind, number, port)
-                running.enter_context(serving_at(port, (_BIN / f"swift-{kind}-server", config)))
+                command = (str(_BIN / f"swift-{kind}-server"), str(config))
+                pids.append(running.enter_context(serving_at(port, command)))
         config = _proxy_config(folder, proxy, cache)
-        running.enter_context(serving_at(proxy, (_BIN / "swift-proxy-server", config)))
-        yield _prepared(f"{_HOST}:{proxy}", folder)
+        pids.append(running.enter_context(serving_at(proxy, (_BIN / "swift-proxy-server", config))))
+        yield _prepared(f"{_HOST}:{proxy}", folder, pids)
 
 
 def _make_ring(folder: Path, kind: str, ports: list[int]) -> None:
@@ -153,7 +157,7 @@ def _proxy_config(folder: Path, port: int, memcached: int) -> Path:
     return _written(folder / "proxy.conf", text)
 
 
-def _prepared(address: str, folder: Path) -> Swift:
+def _prepared(address: str, folder: Path, pids: Iterable[int]) -> Swift:
     """Log in and make the container."""
     connection = http.client.HTTPConnection(address, timeout=60)
     login = {"X-Auth-User": _USER, "X-Auth-Key": _KEY}
@@ -163,7 +167,8 @@ def _prepared(address: str, folder: Path) -> Swift:
     path = f"{account}/{_CONTAINER}"
     _answered(connection, "PUT", path, token)
     connection.close()
-    return Swift(address=address, path=path, headers=token, devices=folder / "devices")
+    devices = folder / "devices"
+    return Swift(address=address, path=path, headers=token, devices=devices, pids=tuple(pids))
 
 
 def _answered(

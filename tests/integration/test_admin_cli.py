@@ -13,7 +13,7 @@ from services.admin.admin import Admin
 from services.admin.server import admin_server
 from services.shared.etcd import EtcdClient
 from services.shared.ring.progress import Progress
-from services.shared.ring.state import STATE_KEY, NodeState, RingState, progress_key
+from services.shared.ring.state import STATE_KEY, ChangeKind, NodeState, RingState, progress_key
 from services.shared.rpc_server import Service, serving
 from services.shared.stubs.tritontube import admin_pb2, admin_pb2_grpc
 from tests.harness.admin_cli import cli, on_terminal, running_cli
@@ -230,7 +230,10 @@ async def test_weights_and_rebalancing_are_changes_like_any_other(ring_client, a
     await hand_over(ring_client, admin)
     state = await state_when_stable(admin.topology, epoch=3)
     assert state.nodes["d"].weight == 2
-    assert (await cli("rebalance", server)).code in {0, 1}
+    assert (await cli("rebalance", server, "--request-id", "r2")).code == 0
+    change = (await state_when_migrating(admin.topology, epoch=4)).change
+    assert change
+    assert change.kind is ChangeKind.REBALANCE
 
 
 async def test_a_change_can_be_followed_by_programs(ring_client, admin, server):

@@ -10,6 +10,7 @@ import pytest
 from tests.simulation.world import Outcome, simulate
 
 RUNS = 300
+pytestmark = pytest.mark.timeout(900)  # twenty seconds where the machine has nothing else to do
 EVENTS = (
     "decides on add",
     "decides on drain",

@@ -28,7 +28,7 @@ soak: setup-test  ## Simulate the storage protocol 30,000 times, for half an hou
 check: setup  ## Linters, types, import contracts, generated code.
 	@scripts/check
 
-bench:  ## Measure against plain ffmpeg and nginx, as docs/benchmarks.md records; options in ARGS.
+bench:  ## Measure against plain ffmpeg, nginx, Swift and cp, as docs/benchmarks.md records; options in ARGS.
 	@scripts/setup --bench
 	@exec bench/run $(ARGS)
 

@@ -17,7 +17,7 @@ from typing import Final
 from uuid import uuid4
 
 from bench import http_load, memory
-from services.admin.client import AdminClient
+from services.admin.cli.client import AdminClient
 from services.local.endpoints import Endpoints
 from services.shared.etcd import EtcdClient
 from services.shared.ring.table import RingTable

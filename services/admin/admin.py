@@ -7,16 +7,16 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from services.admin.checks import Checks
-from services.admin.commitment import Commitment
-from services.admin.courier import Courier
-from services.admin.driver import Driver
-from services.admin.examination import Examination
-from services.admin.findings import Graces
-from services.admin.preparation import Preparation
-from services.admin.records import Records
-from services.admin.requests import Requests
-from services.admin.suspects import Suspects
+from services.admin.files.checks import Checks
+from services.admin.files.findings import Graces
+from services.admin.membership.commitment import Commitment
+from services.admin.membership.courier import Courier
+from services.admin.membership.driver import Driver
+from services.admin.membership.examination import Examination
+from services.admin.membership.preparation import Preparation
+from services.admin.membership.records import Records
+from services.admin.membership.requests import Requests
+from services.admin.membership.suspects import Suspects
 from services.shared.broker import Broker
 from services.shared.etcd import EtcdClient
 from services.shared.topology import Topology

@@ -16,10 +16,10 @@ from typing import Any, Final
 import grpc
 
 from services.admin.admin import Admin
-from services.admin.following import follow
-from services.admin.progress import files_moved
-from services.admin.requests import MAX_WAITING
-from services.admin.ring import members, newest
+from services.admin.membership.following import follow
+from services.admin.membership.progress import files_moved
+from services.admin.membership.requests import MAX_WAITING
+from services.admin.membership.ring import members, newest
 from services.shared.errors import ConflictError, UnavailableError
 from services.shared.ring.requests import ChangeRequest, ChangeSpec, RequestState
 from services.shared.ring.state import ChangeKind

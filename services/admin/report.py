@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Final
 
 from services.admin.census import Answer
-from services.admin.progress import progress_messages, under_replicated
-from services.admin.records import Records
+from services.admin.membership.progress import progress_messages, under_replicated
+from services.admin.membership.records import Records
 from services.admin.wire import KINDS, request_message
 from services.shared.ring.placement import PARTITIONS
 from services.shared.ring.state import AT_WORK, Change, NodeLive, NodeState, Phase

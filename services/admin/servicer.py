@@ -7,11 +7,11 @@ from contextlib import aclosing
 from typing import Any, Final
 
 from services.admin.admin import Admin
-from services.admin.following import find_request, follow
+from services.admin.membership.following import find_request, follow
+from services.admin.membership.preview import preview
+from services.admin.membership.progress import progress_messages
+from services.admin.membership.records import read_requests
 from services.admin.patience import patience
-from services.admin.preview import preview
-from services.admin.progress import progress_messages
-from services.admin.records import read_requests
 from services.admin.status import cluster_status
 from services.admin.wire import request_message, spec_of
 from services.shared.errors import UnavailableError

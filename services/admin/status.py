@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from services.admin.admin import Admin
 from services.admin.census import take_census
+from services.admin.membership.ring import members, newest
 from services.admin.report import ring_report, unformed_report
-from services.admin.ring import members, newest
 from services.shared.errors import UnavailableError
 from services.shared.ring.state import NodeState
 from services.shared.ring.view import RingView

@@ -24,18 +24,18 @@ from services.shared.settings import StorageSettings
 from services.shared.stubs.tritontube.storage.v1 import storage_pb2, storage_pb2_grpc
 from services.shared.topology import Topology
 from services.storage import metrics
-from services.storage.datafolder import DataFolder, opened
-from services.storage.exchange import Links, exchange
-from services.storage.handoff import Handoff
+from services.storage.disk.datafolder import DataFolder, opened
+from services.storage.disk.rescan import rescan
+from services.storage.disk.store import Store
+from services.storage.handoff.exchange import Links, exchange
+from services.storage.handoff.handoff import Handoff
 from services.storage.identity import Identity
 from services.storage.membership import Membership
 from services.storage.pace import Pace
-from services.storage.rescan import rescan
 from services.storage.servicer import StorageServicer
-from services.storage.store import Store
 from services.storage.threads import Threads
 from services.storage.tombstones import Tombstones
-from services.storage.upkeep import upkeep
+from services.storage.upkeep.upkeep import upkeep
 
 log = logging.getLogger("services.storage")
 

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 
 from services.shared.errors import ConflictError
 from services.shared.video import Record
-from services.storage.durable import replace_file, sync_folder
+from services.storage.disk.durable import replace_file, sync_folder
 
 _FILE: Final = "node.json"
 _LOCK: Final = "lock"

@@ -16,8 +16,8 @@ from services.shared.etcd import EtcdClient, KeyValue, Lease, mod_revision_is, p
 from services.shared.ring.state import NodeLive, NodeState, live_key
 from services.shared.ring.view import RingView
 from services.shared.topology import Topology
-from services.storage.duties import at_work
 from services.storage.fence import Fence, Obstacle
+from services.storage.handoff.duties import at_work
 from services.storage.identity import Identity
 from services.storage.patience import patiently
 from services.storage.threads import Threads

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from services.shared.telemetry import Counter, Gauge
-from services.storage.datafolder import DataFolder
+from services.storage.disk.datafolder import DataFolder
 
 RECEIVED: Final = Counter("tritontube_storage_received_bytes_total", "Bytes of files that were stored.")
 SENT: Final = Counter("tritontube_storage_sent_bytes_total", "Bytes of files that were read.")

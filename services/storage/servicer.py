@@ -20,19 +20,19 @@ from services.shared.rpc import CHUNK_BYTES, MAX_FILE_BYTES
 from services.shared.stubs.tritontube.storage.v1 import storage_pb2, storage_pb2_grpc
 from services.shared.video import check_video_id
 from services.storage import metrics
-from services.storage.datafolder import DataFolder
+from services.storage.disk.datafolder import DataFolder
+from services.storage.disk.objectfile import BLOCK_BYTES, ObjectInfo
+from services.storage.disk.reading import Reading
+from services.storage.disk.spool import Pile, Spool
+from services.storage.disk.stage import Stage
+from services.storage.disk.store import Published
 from services.storage.epochs import EpochSource
-from services.storage.inspection import Inspector
-from services.storage.mend import Mender
-from services.storage.objectfile import BLOCK_BYTES, ObjectInfo
-from services.storage.offers import MAX_OFFERED, Offers
-from services.storage.promises import Promises
-from services.storage.reading import Reading
-from services.storage.spool import Pile, Spool
-from services.storage.stage import Stage
-from services.storage.store import Published
-from services.storage.summaries import Summary
+from services.storage.handoff.offers import MAX_OFFERED, Offers
+from services.storage.handoff.promises import Promises
+from services.storage.handoff.summaries import Summary
 from services.storage.threads import Threads
+from services.storage.upkeep.inspection import Inspector
+from services.storage.upkeep.mend import Mender
 from services.storage.wire import from_wire, to_wire
 
 MAX_KEYS: Final = 1000

@@ -14,9 +14,9 @@ from contextlib import aclosing
 
 from services.shared.catalog.keys import TOMBSTONES, purged, tombstone
 from services.shared.etcd import EtcdClient, EventKind, Snapshot, WatchEvent, exists, put_op
+from services.storage.disk.store import Store
 from services.storage.fence import Fence, Obstacle
 from services.storage.patience import patiently
-from services.storage.store import Store
 from services.storage.threads import Threads
 
 log = logging.getLogger(__name__)

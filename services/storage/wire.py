@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from services.shared.stubs.tritontube.storage.v1 import storage_pb2
-from services.storage.objectfile import ObjectInfo
+from services.storage.disk.objectfile import ObjectInfo
 
 
 def to_wire(info: ObjectInfo) -> storage_pb2.FileInfo:

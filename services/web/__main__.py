@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from functools import partial
 
 from services.admin.admin import Admin
-from services.admin.coordinator import Coordinator
-from services.admin.findings import Graces
-from services.admin.jobs import JobDesk
-from services.admin.jobs_servicer import jobs_service
+from services.admin.files.findings import Graces
+from services.admin.jobs.desk import JobDesk
+from services.admin.jobs.servicer import jobs_service
+from services.admin.membership.coordinator import Coordinator
 from services.admin.server import admin_server
 from services.admin.status import cluster_status
 from services.shared import lifecycle, service

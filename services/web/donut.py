@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from services.admin.views import NodeView
+from services.admin.views.cluster import NodeView
 
 _GAP: Final = 0.5
 """Between arcs, in hundredths of the circle."""

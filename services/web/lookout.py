@@ -9,8 +9,8 @@ from typing import Final
 from fastapi import APIRouter
 from pydantic import Field
 
-from services.admin.pace import Meter, Pace
-from services.admin.views import ClusterView
+from services.admin.display.pace import Meter, Pace
+from services.admin.views.cluster import ClusterView
 from services.shared.stubs.tritontube.cluster.v1 import cluster_pb2 as pb
 from services.web.flight import SingleFlight
 from services.web.health import Health

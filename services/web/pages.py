@@ -15,7 +15,7 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from services.admin.names import farewell
+from services.admin.views.names import farewell
 from services.shared.catalog import Catalog
 from services.shared.errors import UnavailableError
 from services.shared.settings import WebSettings

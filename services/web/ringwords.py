@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Final, NamedTuple
 
-from services.admin.change_views import RequestView
-from services.admin.views import ChangeView, ClusterView, NodeView
+from services.admin.views.changes import RequestView
+from services.admin.views.cluster import ChangeView, ClusterView, NodeView
 from services.web import wording
 from services.web.health import OK
 from services.web.lookout import ClusterStateView, PaceView

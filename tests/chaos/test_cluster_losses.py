@@ -16,7 +16,7 @@ from services.shared.errors import NotFoundError, TritonTubeError
 from services.shared.ring.state import NodeState
 from services.shared.stubs.tritontube.storage.v1 import storage_pb2
 from services.shared.video import new_video_id
-from services.storage.disk import object_name
+from services.storage.disk.disk import object_name
 from tests.harness.cluster import Cluster
 from tests.harness.gateway import gateway
 from tests.harness.ledger import objects

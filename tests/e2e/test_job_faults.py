@@ -19,7 +19,7 @@ import pytest
 import pytest_asyncio
 
 from services.shared.video import segment_file
-from services.storage.disk import object_name
+from services.storage.disk.disk import object_name
 from tests.harness.children import children
 from tests.harness.fixtures_stack import SMALL
 from tests.harness.jobs import Works, works

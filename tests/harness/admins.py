@@ -10,8 +10,8 @@ from typing import Final
 import grpc
 
 from services.admin.admin import Admin
-from services.admin.commitment import Commitment
-from services.admin.driver import Driver
+from services.admin.membership.commitment import Commitment
+from services.admin.membership.driver import Driver
 from services.admin.server import admin_server
 from services.shared.broker import Broker
 from services.shared.etcd import EtcdClient

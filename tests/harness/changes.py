@@ -6,8 +6,8 @@ from collections.abc import Callable
 from functools import partial
 from itertools import count
 
-from services.admin import changes
-from services.admin.changes import Decision
+from services.admin.membership import changes
+from services.admin.membership.changes import Decision
 from services.shared.ring.progress import Progress
 from services.shared.ring.state import SYNC_PREFIX, Change, ChangeKind, NodeState, progress_key
 from services.shared.ring.view import RingView

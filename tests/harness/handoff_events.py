@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Collection, Iterable, Iterator
 from typing import Final
 
-from services.admin.courier import handoff_events
+from services.admin.membership.courier import handoff_events
 from services.shared.broker import Broker, Envelope
 from services.shared.messages import HandoffEvent, MessageType, handoff_queue
 from services.shared.ring.placement import partition_of

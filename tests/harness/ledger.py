@@ -12,7 +12,7 @@ from services.shared.content import StoredFile
 from services.shared.errors import CorruptFileError
 from services.shared.ring.placement import partition_of
 from services.shared.ring.view import RingView
-from services.storage.objectfile import ObjectFile
+from services.storage.disk.objectfile import ObjectFile
 from tests.harness.storage import StorageNode
 
 _SHOWN: Final = 5

@@ -27,6 +27,12 @@ class ServerProcess:
         """Whether the process lives (it may be frozen)."""
         return self.process is not None and self.process.poll() is None
 
+    @property
+    def pid(self) -> int:
+        """Of the process, which must have been started."""
+        assert self.process is not None
+        return self.process.pid
+
     def start(self) -> None:
         """Start the process. It dies with this one, however that ends."""
         assert not self.running

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from unittest.mock import patch
 
-from services.admin import changes
+from services.admin.membership import changes
 from services.shared.ring import apportion, builder, placement, table
 
 _HASH_BITS = 64

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import grpc
 
-from services.admin.coordinator import Coordinator
+from services.admin.membership.coordinator import Coordinator
 from services.shared.content import ContentStore
 from services.shared.etcd import EtcdClient
 from services.shared.ring.placement import partition_of
@@ -22,7 +22,7 @@ from services.shared.rpc import CHANNEL_OPTIONS, CHUNK_BYTES
 from services.shared.stubs.tritontube.storage.v1 import storage_pb2, storage_pb2_grpc
 from services.shared.topology import Topology
 from services.shared.video import new_video_id
-from services.storage.disk import object_name
+from services.storage.disk.disk import object_name
 from tests.harness.etcd import EtcdCluster
 from tests.harness.ports import free_port
 from tests.harness.ring import publish

@@ -17,8 +17,8 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from services.admin.admin import Admin
-from services.admin.client import AdminClient
-from services.admin.coordinator import Coordinator
+from services.admin.cli.client import AdminClient
+from services.admin.membership.coordinator import Coordinator
 from services.admin.server import ADMIN_SERVICE, CLUSTER_SERVICE, admin_server
 from services.shared.errors import ConflictError, UnavailableError
 from services.shared.etcd import EtcdClient

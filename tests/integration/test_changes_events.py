@@ -8,9 +8,9 @@ from contextlib import asynccontextmanager
 
 import pytest_asyncio
 
-from services.admin import changes
 from services.admin.admin import Admin
-from services.admin.courier import Courier, handoff_events
+from services.admin.membership import changes
+from services.admin.membership.courier import Courier, handoff_events
 from services.shared.broker import Broker
 from services.shared.etcd import EtcdClient
 from services.shared.lifecycle import background

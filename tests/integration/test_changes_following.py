@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 
 from services.admin.admin import Admin
-from services.admin.housekeeping import Housekeeping
+from services.admin.membership.housekeeping import Housekeeping
 from services.shared.etcd import EtcdClient
 from services.shared.ring.progress import Progress
 from services.shared.ring.requests import ChangeRequest, ChangeSpec, RequestState, request_key

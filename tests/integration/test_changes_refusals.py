@@ -10,7 +10,7 @@ import grpc
 import pytest
 import pytest_asyncio
 
-from services.admin.requests import MAX_WAITING
+from services.admin.membership.requests import MAX_WAITING
 from services.shared.etcd import EtcdClient
 from services.shared.ring.state import (
     LIVE_PREFIX,

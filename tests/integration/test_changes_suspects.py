@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 
-from services.admin.suspects import Suspects
+from services.admin.membership.suspects import Suspects
 from services.shared.etcd import EtcdClient
 from services.shared.ring.progress import SUSPECT_PREFIX, Suspect, suspect_key
 from services.shared.ring.requests import ChangeRequest, RequestState

@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
-from services.admin.coordinator import Coordinator
-from services.admin.retirement import Retirement
+from services.admin.files.retirement import Retirement
+from services.admin.membership.coordinator import Coordinator
 from services.shared.catalog import keys
 from services.shared.etcd import EtcdClient
 from services.shared.lifecycle import background

@@ -11,8 +11,8 @@ import pytest
 import pytest_asyncio
 
 from services.admin.admin import Admin
-from services.admin.client import AdminClient
-from services.admin.findings import Graces
+from services.admin.cli.client import AdminClient
+from services.admin.files.findings import Graces
 from services.admin.server import admin_server
 from services.shared.catalog import keys
 from services.shared.content import ContentStore

@@ -142,11 +142,11 @@ async def test_memory_stays_flat_while_files_move(ring):
 
 def forget_peak(node: StorageNode) -> int:
     """Let a node's peak of memory begin anew; what it has now."""
-    Path(f"/proc/{node.server.process.pid}/clear_refs").write_text("5")
+    Path(f"/proc/{node.server.pid}/clear_refs").write_text("5")
     return peak_bytes(node)
 
 
 def peak_bytes(node: StorageNode) -> int:
     """The most memory that a node had in use."""
-    lines = Path(f"/proc/{node.server.process.pid}/status").read_text().splitlines()
+    lines = Path(f"/proc/{node.server.pid}/status").read_text().splitlines()
     return next(int(line.split()[1]) * KIB for line in lines if line.startswith("VmHWM"))

@@ -10,7 +10,7 @@ import pytest_asyncio
 from services.shared.broker import Broker, Envelope
 from services.shared.messages import HandoffEvent, HandoffReason, MessageType, handoff_queue
 from services.shared.ring.placement import partition_of
-from services.storage.duties import destinations
+from services.storage.handoff.duties import destinations
 from tests.harness.etcd import EtcdCluster
 from tests.harness.moving import KIB, MovingRing, moving_ring
 from tests.harness.rabbitmq import VirtualHost

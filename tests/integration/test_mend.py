@@ -14,7 +14,7 @@ from services.shared.content import ContentStore
 from services.shared.errors import TritonTubeError
 from services.shared.stubs.tritontube.storage.v1 import storage_pb2
 from services.shared.video import new_video_id
-from services.storage.objectfile import BLOCK_BYTES
+from services.storage.disk.objectfile import BLOCK_BYTES
 from tests.harness.storage import StorageCluster, StorageNode
 from tests.harness.waiting import eventually
 

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 import pytest
 import pytest_asyncio
 
-from services.admin.orphans import Orphans
+from services.admin.files.orphans import Orphans
 from services.shared.catalog import keys
 from services.shared.content import ContentStore
 from services.shared.references import references

@@ -11,7 +11,7 @@ import pytest_asyncio
 from services.shared.content import ContentStore
 from services.shared.ring.placement import partition_of
 from services.shared.video import new_video_id
-from services.storage.scrub import read_place
+from services.storage.upkeep.scrub import read_place
 from tests.harness.etcd import EtcdCluster
 from tests.harness.storage import StorageCluster, StorageNode, storage_cluster
 from tests.harness.waiting import eventually

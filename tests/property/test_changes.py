@@ -11,8 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from services.admin import changes
-from services.admin.changes import Decision, first_ring
+from services.admin.membership import changes
+from services.admin.membership.changes import Decision, first_ring
 from services.shared.errors import RequestError
 from services.shared.ring.state import MAX_PREVIOUS_TABLES, Change, ChangeKind, NodeState
 from services.shared.ring.view import RingView

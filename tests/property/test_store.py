@@ -14,10 +14,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from services.shared.errors import ConflictError, NotFoundError
 from services.shared.ring.placement import partition_of
-from services.storage.datafolder import DataFolder, opened
+from services.storage.disk.datafolder import DataFolder, opened
+from services.storage.disk.objectfile import BLOCK_BYTES
+from services.storage.disk.store import Store
 from services.storage.fence import Obstacle
-from services.storage.objectfile import BLOCK_BYTES
-from services.storage.store import Store
 from tests.harness.powercut import Disaster, Killed
 
 VIDEOS = ("0123456789abcdef", "zzzzzzzzzzzzzzzz")

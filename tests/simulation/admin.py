@@ -6,8 +6,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from services.admin import changes
-from services.admin.changes import Decision
+from services.admin.membership import changes
+from services.admin.membership.changes import Decision
 from services.shared.errors import RequestError, UnavailableError
 from services.shared.ring.state import Change, ChangeKind, NodeState
 from tests.simulation.etcd import Party

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from functools import partial
 from typing import TYPE_CHECKING
 
-from services.admin.changes import Decision
+from services.admin.membership.changes import Decision
 from services.shared.errors import UnavailableError
 from services.shared.ring.state import NodeLive, RingState
 from services.shared.ring.table import RingTable

@@ -13,15 +13,15 @@ from dataclasses import dataclass
 from typing import Any
 from unittest.mock import patch
 
-from services.admin import changes
+from services.admin.membership import changes
 from services.shared.content.search import Search, _Pass
 from services.shared.errors import NotFoundError
 from services.shared.ring import view as ring_view
 from services.shared.ring.state import AT_WORK, NodeState
 from services.shared.ring.view import RingView
-from services.storage import duties
-from services.storage.duties import Ledger
 from services.storage.fence import Fence
+from services.storage.handoff import duties
+from services.storage.handoff.duties import Ledger
 from tests.simulation.etcd import Etcd
 
 Patch = Callable[[], AbstractContextManager[Any]]

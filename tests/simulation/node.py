@@ -13,9 +13,9 @@ from services.shared.errors import ConflictError, TritonTubeError, UnavailableEr
 from services.shared.ring.placement import partition_of
 from services.shared.ring.state import NodeLive, NodeState
 from services.shared.ring.view import RingView
-from services.storage import duties
-from services.storage.duties import Ledger
 from services.storage.fence import Fence, Obstacle
+from services.storage.handoff import duties
+from services.storage.handoff.duties import Ledger
 from tests.simulation.etcd import Party
 from tests.simulation.network import Ask
 

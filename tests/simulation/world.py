@@ -8,10 +8,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from services.admin.changes import Decision, first_ring
+from services.admin.membership.changes import Decision, first_ring
 from services.shared.errors import TritonTubeError
 from services.shared.ring.state import NodeLive, NodeState
-from services.storage import duties
+from services.storage.handoff import duties
 from tests.harness.small_ring import few_partitions
 from tests.simulation import clock
 from tests.simulation.admin import Admin

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from services.admin.display import count, from_to, show_list, show_rows, span
-from services.admin.display_changes import outcome, pace_note, recorded, show_preview, show_requests
-from services.admin.display_files import Verdict, show_finding, show_summary
-from services.admin.display_progress import Lines, Reporter, reporting
-from services.admin.display_ring import BLOCKS, LETTERS, bars, show_location, show_ring
-from services.admin.display_status import remarks, show_status
-from services.admin.pace import Pace
+from services.admin.display.changes import outcome, pace_note, recorded, show_preview, show_requests
+from services.admin.display.files import Verdict, show_finding, show_summary
+from services.admin.display.pace import Pace
+from services.admin.display.progress import Lines, Reporter, reporting
+from services.admin.display.ring import BLOCKS, LETTERS, bars, show_location, show_ring
+from services.admin.display.status import remarks, show_status
+from services.admin.display.tables import count, from_to, show_list, show_rows, span
 from services.shared.stubs.tritontube.cluster.v1 import cluster_pb2 as pb
 
 

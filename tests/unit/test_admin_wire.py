@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from services.admin.driver import next_request
-from services.admin.records import Recorded
+from services.admin.membership.driver import next_request
+from services.admin.membership.records import Recorded
 from services.admin.wire import request_message, spec_of
 from services.shared.errors import InvalidRequestError
 from services.shared.etcd import KeyValue

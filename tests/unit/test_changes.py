@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from services.admin import changes
-from services.admin.changes import Decision, first_ring
+from services.admin.membership import changes
+from services.admin.membership.changes import Decision, first_ring
 from services.shared.errors import ConflictError, InvalidRequestError, NotFoundError
 from services.shared.ring.state import Change, ChangeKind, NodeEntry, NodeLive, NodeState, Phase, RingState
 from services.shared.ring.view import RingView

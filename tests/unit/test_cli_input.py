@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import typer
 
-from services.admin.cli_input import fixed_words, is_address, optional_word
+from services.admin.cli.input import fixed_words, is_address, optional_word
 
 add = fixed_words("ADDRESS")
 remove = fixed_words("NODE")

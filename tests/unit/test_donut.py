@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from services.admin.views import NodeView
+from services.admin.views.cluster import NodeView
 from services.web.donut import donut_of
 
 

@@ -8,7 +8,7 @@ from services.shared.ring.placement import PARTITIONS
 from services.shared.ring.state import NodeEntry, NodeState, Phase, RingState
 from services.shared.ring.table import RingTable
 from services.shared.ring.view import RingView
-from services.storage.duties import Ledger, at_work, destinations, may_drop, may_stop, owns
+from services.storage.handoff.duties import Ledger, at_work, destinations, may_drop, may_stop, owns
 
 EPOCH = 7
 NAMES = "abcde"

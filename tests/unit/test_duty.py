@@ -10,8 +10,8 @@ from services.shared.ring.placement import partition_of
 from services.shared.ring.state import NodeLive, Phase
 from services.shared.ring.table import RingTable
 from services.shared.ring.view import RingView
-from services.storage.duty import Amount, Duty
-from services.storage.objectfile import ObjectInfo
+from services.storage.disk.objectfile import ObjectInfo
+from services.storage.handoff.duty import Amount, Duty
 from tests.harness.ring import node_live, ring_state
 
 NAMES = ("a", "b", "c")

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from services.shared.errors import CorruptFileError, NotFoundError, StaleRingError, UnavailableError
-from services.storage.datafolder import DataFolder, opened
-from services.storage.disk import object_name
+from services.storage.disk.datafolder import DataFolder, opened
+from services.storage.disk.disk import object_name
+from services.storage.disk.objectfile import BLOCK_BYTES
 from services.storage.fence import Obstacle
-from services.storage.inspection import Inspector
-from services.storage.objectfile import BLOCK_BYTES
 from services.storage.threads import Threads
+from services.storage.upkeep.inspection import Inspector
 
 VIDEO = "0123456789abcdef"
 KEY = f"{VIDEO}/file"

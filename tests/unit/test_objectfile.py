@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.shared.errors import CorruptFileError
-from services.storage.objectfile import BLOCK_BYTES, FOOTER_BYTES, ObjectFile, ObjectInfo, ObjectWriter
+from services.storage.disk.objectfile import BLOCK_BYTES, FOOTER_BYTES, ObjectFile, ObjectInfo, ObjectWriter
 
 KEY = "0123456789abcdef/v0-g1-00001.m4s"
 

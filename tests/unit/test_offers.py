@@ -13,12 +13,12 @@ import pytest_asyncio
 
 from services.shared.errors import OutOfSpaceError, StaleRingError, UnavailableError
 from services.shared.ring.placement import partition_of
-from services.storage.datafolder import DataFolder, opened
+from services.storage.disk.datafolder import DataFolder, opened
+from services.storage.disk.objectfile import ObjectInfo
 from services.storage.fence import Obstacle
-from services.storage.objectfile import ObjectInfo
-from services.storage.offers import Answer, Offers
-from services.storage.promises import Promises
-from services.storage.summaries import Summaries
+from services.storage.handoff.offers import Answer, Offers
+from services.storage.handoff.promises import Promises
+from services.storage.handoff.summaries import Summaries
 from services.storage.threads import Threads
 
 P = ParamSpec("P")

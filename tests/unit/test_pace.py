@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from services.admin.pace import Meter
+from services.admin.display.pace import Meter
 from services.shared.stubs.tritontube.cluster.v1 import cluster_pb2 as pb
 
 MB = 1_000_000

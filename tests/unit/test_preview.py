@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from services.admin.census import Answer
-from services.admin.inventory import Amount, Inventory
-from services.admin.preview import Outlook, preview_message
+from services.admin.membership.inventory import Amount, Inventory
+from services.admin.membership.preview import Outlook, preview_message
 from services.shared.ring.placement import PARTITIONS
 from services.shared.ring.table import RingTable
 from services.shared.ring.view import RingView

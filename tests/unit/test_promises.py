@@ -6,7 +6,7 @@ from contextlib import suppress
 
 import pytest
 
-from services.storage.promises import PROMISE_S, Promises
+from services.storage.handoff.promises import PROMISE_S, Promises
 
 MIB = 1 << 20
 

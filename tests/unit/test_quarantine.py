@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from services.storage.guard import DiskGuard
-from services.storage.quarantine import Quarantine
+from services.storage.disk.guard import DiskGuard
+from services.storage.disk.quarantine import Quarantine
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ import json
 from rich.console import Console
 
 from services.admin.census import Answer
-from services.admin.display_status import headline, remarks, show_nodes, show_status
+from services.admin.display.status import headline, remarks, show_nodes, show_status
 from services.admin.report import ring_report, unformed_report
-from services.admin.views import ClusterView
+from services.admin.views.cluster import ClusterView
 from services.shared.ring.builder import build
 from services.shared.ring.state import Change, ChangeKind, NodeState, Phase
 from services.shared.ring.view import RingView

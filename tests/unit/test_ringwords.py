@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from services.admin.views import ChangeView, ClusterView
+from services.admin.views.cluster import ChangeView, ClusterView
 from services.shared.stubs.tritontube.cluster.v1 import cluster_pb2 as pb
 from services.web.lookout import ClusterStateView, PaceView
 from services.web.ringwords import Tone, change_title, count, pace_words, since, until, verdict

@@ -10,12 +10,12 @@ from time import monotonic
 import pytest
 
 from services.shared.errors import UnavailableError
-from services.storage.datafolder import DataFolder, opened
+from services.storage.disk.datafolder import DataFolder, opened
+from services.storage.disk.objectfile import ObjectInfo
 from services.storage.fence import Obstacle
-from services.storage.inspection import Inspector, Meter
-from services.storage.objectfile import ObjectInfo
-from services.storage.scrub import Place, Scrubber, read_place
 from services.storage.threads import Threads
+from services.storage.upkeep.inspection import Inspector, Meter
+from services.storage.upkeep.scrub import Place, Scrubber, read_place
 from tests.harness.waiting import eventually
 
 VIDEO = "0123456789abcdef"

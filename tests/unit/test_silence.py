@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from services.admin.silence import Silence
+from services.admin.membership.silence import Silence
 
 
 def test_a_node_that_shows_the_same_is_silent_after_the_limit_and_again_after_another():

@@ -5,8 +5,8 @@ import threading
 import pytest
 
 from services.shared.ring.placement import partition_of
-from services.storage.index import PAGE, Index, Totals
-from services.storage.objectfile import ObjectInfo
+from services.storage.disk.index import PAGE, Index, Totals
+from services.storage.disk.objectfile import ObjectInfo
 
 
 def info(key: str, size: int = 1) -> ObjectInfo:

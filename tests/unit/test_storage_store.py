@@ -10,10 +10,10 @@ import pytest
 
 from services.shared.errors import ConflictError, NotFoundError, OutOfSpaceError, UnavailableError
 from services.shared.ring.placement import partition_of
-from services.storage.datafolder import DataFolder, opened
-from services.storage.disk import object_name
+from services.storage.disk.datafolder import DataFolder, opened
+from services.storage.disk.disk import object_name
+from services.storage.disk.store import Published, Store
 from services.storage.fence import Obstacle
-from services.storage.store import Published, Store
 
 VIDEO = "0123456789abcdef"
 KEY = f"{VIDEO}/file"

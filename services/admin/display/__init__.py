@@ -1,0 +1,1 @@
+"""What operators see on a terminal, and in a pipe."""

@@ -1,0 +1,1 @@
+"""What is held against what should be: checks, orphans, the end of deletions."""

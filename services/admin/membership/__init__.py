@@ -1,0 +1,1 @@
+"""Changes of the membership: asked for, decided, carried out, followed."""

@@ -1,0 +1,1 @@
+"""Objects on a disk, and the index of them."""

@@ -1,0 +1,1 @@
+"""Damage: looked for, set aside, mended from other copies."""

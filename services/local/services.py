@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from services.local import probes
 from services.local.ports import LOOPBACK
+
+_HANDOFF_RATE: Final = "TRITONTUBE_HANDOFF_BYTES_PER_S"
+_HANDOFF_BYTES_PER_S: Final = 16 << 20
+"""All nodes share this machine's cores with those who watch: less than a node on a machine of its own."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +47,7 @@ class StorageNode:
             "TRITONTUBE_DATA": str(self.data),
             "TRITONTUBE_LISTEN": self.address,
             "TRITONTUBE_METRICS_LISTEN": f"{LOOPBACK}:{self.metrics_port}",
+            _HANDOFF_RATE: os.environ.get(_HANDOFF_RATE, str(_HANDOFF_BYTES_PER_S)),
         }
 
     async def ready(self) -> bool:

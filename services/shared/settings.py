@@ -132,8 +132,8 @@ class StorageSettings(Settings):
     """A node that could not renew its lease for so long is no longer counted as live."""
     staging_bytes: int = Field(default=256 * MIB, ge=32 * MIB)
     """Bytes of incoming files held in memory at once; senders wait beyond that."""
-    handoff_bytes_per_s: float = Field(default=128.0 * MIB, gt=0)
-    """How fast files are handed over to other nodes, altogether."""
+    handoff_bytes_per_s: float = Field(default=32.0 * MIB, gt=0)
+    """How fast a node hands files over, to all others together: viewers need the rest of disk and network."""
     handoff_streams: int = Field(default=4, ge=1, le=64)
     """Files handed over at the same time."""
     delete_grace_s: float = Field(default=600.0, ge=0)

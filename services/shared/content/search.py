@@ -14,6 +14,7 @@ from typing import Any, Final, Generic, Protocol, TypeVar
 
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
+from services.shared.content.hedge import Hedge
 from services.shared.errors import (
     CorruptFileError,
     NotFoundError,
@@ -22,9 +23,6 @@ from services.shared.errors import (
     UnavailableError,
 )
 from services.shared.ring.view import RingView
-
-HEDGE_S: Final = 0.15
-"""A node that has not answered by then gets company. Most answers take a few milliseconds."""
 
 _PASSES: Final = 2
 _DEADLINE_S: Final = 10.0
@@ -66,6 +64,7 @@ class Search(Generic[T]):
         discard: lets go of an answer that came too late to win.
         avoid: a node to ask last.
         deadline_s: for repeating what failed because somebody was out of reach.
+        hedge: how long a node is waited for before the next one is asked, too.
     """
 
     def __init__(
@@ -77,6 +76,7 @@ class Search(Generic[T]):
         discard: Callable[[T], None] = lambda _: None,
         avoid: str = "",
         deadline_s: float = _DEADLINE_S,
+        hedge: Hedge | None = None,
     ) -> None:
         self._ring = ring
         self._key = key
@@ -84,6 +84,7 @@ class Search(Generic[T]):
         self._discard = discard
         self._avoid = avoid
         self._deadline_s = deadline_s
+        self._hedge = hedge or Hedge()
 
     async def run(self) -> Found[T]:
         """Find a copy, or give up after the deadline.
@@ -105,7 +106,7 @@ class Search(Generic[T]):
         view = self._ring.view
         order = sorted(view.read_order(self._key), key=lambda node: node == self._avoid)
         for _ in range(_PASSES):
-            found = await _Pass(self._ask, self._discard, order).run()
+            found = await _Pass(self._ask, self._discard, order, self._hedge).run()
             if found:
                 return found
         if not order or (await self._ring.refresh()).epoch != view.epoch:
@@ -120,6 +121,7 @@ class _Pass(Generic[T]):
     ask: Ask[T]
     discard: Callable[[T], None]
     order: Sequence[str]
+    hedge: Hedge = field(default_factory=Hedge)
     asking: dict[asyncio.Task[T | None], str] = field(default_factory=dict)
     without: set[str] = field(default_factory=set)
     silent: TritonTubeError | None = None
@@ -128,8 +130,8 @@ class _Pass(Generic[T]):
         """Return the first copy. None: every node said that it has none."""
         try:
             for node in self.order:
-                self.asking[asyncio.create_task(self.ask(node))] = node
-                if found := await self._answers(timeout_s=HEDGE_S):
+                self.asking[asyncio.create_task(self._timed(node))] = node
+                if found := await self._answers(timeout_s=self.hedge.delay_s):
                     return found
             while self.asking:
                 if found := await self._answers(timeout_s=None):
@@ -139,6 +141,13 @@ class _Pass(Generic[T]):
         if self.silent:
             raise UnavailableError(f"Not every node could be asked. {self.silent}") from self.silent
         return None
+
+    async def _timed(self, node: str) -> T | None:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        answer = await self.ask(node)
+        self.hedge.note(loop.time() - began)
+        return answer
 
     async def _answers(self, *, timeout_s: float | None) -> Found[T] | None:
         """Wait for the next answers, or until it is time to ask one more node."""

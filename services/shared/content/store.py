@@ -9,6 +9,7 @@ from typing import Final
 from services.shared.content.budget import ByteBudget
 from services.shared.content.channels import Channels
 from services.shared.content.files import StoredFile
+from services.shared.content.hedge import Hedge
 from services.shared.content.nodes import Download, Nodes
 from services.shared.content.reader import ContentReader
 from services.shared.content.repair import Repairs
@@ -33,6 +34,7 @@ class ContentStore:
     def __init__(self, topology: Topology, channels: Channels, *, memory_bytes: int) -> None:
         self._topology = topology
         self._nodes = Nodes(channels)
+        self._hedge = Hedge()
         self._writing = ByteBudget(memory_bytes)
         self._reading = ByteBudget(memory_bytes)
         self._repairs = Repairs(nodes=self._nodes, topology=topology, read_all=self.get_bytes)
@@ -117,7 +119,9 @@ class ContentStore:
             UnavailableError: as for `open`.
         """
         check_key(key)
-        found = await Search(self._topology, key, ask=lambda node: self._nodes.facts(node, key)).run()
+        found = await Search(
+            self._topology, key, ask=lambda node: self._nodes.facts(node, key), hedge=self._hedge
+        ).run()
         self._repairs.note(key, found.without)
         return found.answer
 
@@ -130,4 +134,5 @@ class ContentStore:
             ask=lambda node: self._nodes.get(node, key, offset=offset, length=length),
             discard=Download.close,
             avoid=avoid,
+            hedge=self._hedge,
         ).run()

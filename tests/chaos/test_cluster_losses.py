@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Callable
 from typing import Final
 
 import grpc
@@ -20,6 +21,7 @@ from services.storage.disk.disk import object_name
 from tests.harness.cluster import Cluster
 from tests.harness.gateway import gateway
 from tests.harness.ledger import objects
+from tests.harness.load import Demand
 from tests.harness.operator import operator
 from tests.harness.storage import StorageNode
 from tests.harness.waiting import eventually
@@ -94,6 +96,44 @@ async def test_a_death_during_an_add_plans_anew_and_all_copies_are_restored(clus
     await cluster.settled(load.stored)
     assert cluster.members(NodeState.ACTIVE) == cluster.nodes
     assert is_removed(cluster, lost_id)
+
+
+# ---- more than the copies allow ----
+
+
+@pytest.mark.chaos
+async def test_two_disks_lost_at_once_are_given_up_only_with_consent_and_what_is_left_is_copied(
+    cluster_of_four: Cluster,
+) -> None:
+    cluster, lost = cluster_of_four, cluster_of_four.nodes[:2]
+    async with cluster.load(Demand(largest_bytes=20_000)) as load:
+        pass
+    await cluster.settled(load.stored)
+    first, second = (node.id for node in lost)
+    for node in lost:
+        cluster.destroy(node)
+    left = {key: file for key, file in load.stored.items() if any(map(held(key), cluster.nodes))}
+    gone = load.stored.keys() - left.keys()
+    assert left
+    assert gone
+    async with operator(cluster.admin) as ops:
+        await cluster.away(first)
+        await cluster.away(second)
+        deaths = [await ops.give_up(first)]
+        await cluster.moving()
+        with pytest.raises(grpc.aio.AioRpcError, match="files may be lost"):
+            await ops.give_up(second)
+        deaths.append(await ops.give_up(second, accept_data_loss=True))
+        for death in deaths:
+            await ops.done(death)
+    await cluster.settled(left)
+    async with cluster.content() as content:
+        with pytest.raises(NotFoundError):
+            await content.get_bytes(min(gone))
+
+
+def held(key: str) -> Callable[[StorageNode], bool]:
+    return lambda node: node.object_path(key).exists()
 
 
 # ---- scenario 20 ----

@@ -34,9 +34,10 @@ class Operator:
         """Ask for a node to be emptied and removed."""
         return await self.ask(pb.ChangeSpec(drain=pb.DrainNode(node=node.id)))
 
-    async def give_up(self, node_id: str) -> pb.ChangeRequest:
+    async def give_up(self, node_id: str, *, accept_data_loss: bool = False) -> pb.ChangeRequest:
         """Ask for a node to be declared dead."""
-        return await self.ask(pb.ChangeSpec(remove_dead=pb.RemoveDeadNode(node=node_id)))
+        death = pb.RemoveDeadNode(node=node_id, accept_data_loss=accept_data_loss)
+        return await self.ask(pb.ChangeSpec(remove_dead=death))
 
     async def abort(self) -> pb.ChangeRequest:
         """Ask for the change in progress to be taken back."""

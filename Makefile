@@ -17,7 +17,7 @@ run: setup  ## Install what is missing, then start everything; options in ARGS, 
 	@exec $(BIN)/tritontube up $(ARGS)
 
 test: setup-test  ## Install what is missing, then run the tests (all but the slow ones of `make chaos`).
-	@exec $(BIN)/pytest -m 'not chaos' $(ARGS)
+	@exec scripts/test $(ARGS)
 
 chaos: setup-test  ## Kill processes, fill and destroy disks, cut the power, all under load: 25 scenarios and more.
 	@exec $(BIN)/pytest tests/chaos $(ARGS)

@@ -56,6 +56,17 @@ async def background(*coroutines: Coroutine[Any, Any, object]) -> AsyncIterator[
                 task.cancel()
 
 
+def heed_cancellation() -> None:
+    """Raise CancelledError if the current task has been told to end.
+
+    For whoever goes on after a TaskGroup failed: on Python 3.11 a group that is cancelled from outside while
+    a task of it fails raises only the failure, and the cancellation would be lost.
+    """
+    task = asyncio.current_task()
+    if task and task.cancelling():
+        raise asyncio.CancelledError
+
+
 async def drained(work: Coroutine[Any, Any, None], stop: asyncio.Event, *, timeout_s: float) -> None:
     """Run work that ends by itself once `stop` is set; cancel it if that takes longer than `timeout_s`.
 

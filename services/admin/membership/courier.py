@@ -18,6 +18,7 @@ from services.admin.membership.records import Records
 from services.admin.membership.silence import Silence
 from services.shared.broker import Broker, Envelope
 from services.shared.errors import TritonTubeError, UnavailableError
+from services.shared.lifecycle import heed_cancellation
 from services.shared.messages import HandoffEvent, HandoffReason, MessageType, handoff_queue
 from services.shared.ring.state import ChangeKind
 from services.shared.ring.view import RingView
@@ -100,6 +101,7 @@ class Courier:
                 for _ in range(_AT_ONCE):
                     group.create_task(self._publish_each(events))
         except* TritonTubeError as errors:
+            heed_cancellation()
             log.warning("storage nodes are not told through the broker: %s", errors.exceptions[0])
 
     async def _publish_each(self, events: Iterator[HandoffEvent]) -> None:

@@ -19,6 +19,7 @@ from services.shared.broker.link import consumer_loss
 from services.shared.broker.waits import first_of
 from services.shared.broker.work import GiveUp, Handler, Work, no_mourning
 from services.shared.errors import UnavailableError
+from services.shared.lifecycle import heed_cancellation
 
 log = logging.getLogger(__name__)
 
@@ -70,6 +71,7 @@ class QueueConsumer:
             try:
                 await self._consume(stop)
             except* UnavailableError as errors:
+                heed_cancellation()
                 log.warning("nothing from %s for now: %s", self._queue, errors.exceptions[0])
                 await first_of(stop.wait(), timeout_s=_RECONNECT_S)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import signal
@@ -168,6 +169,7 @@ async def test_a_stop_while_starting_is_clean(own_stack: Stack):
 async def test_a_second_ctrl_c_ends_everything_at_once(own_stack: Stack):
     own_stack.launch()
     await eventually(lambda: own_stack.left_running, what="the first children")
+    os.kill(own_stack.left_running[0], signal.SIGSTOP)  # or the first might end it all before the second
     assert own_stack.launcher is not None
     own_stack.launcher.send_signal(signal.SIGINT)
     await eventually(lambda: "SIGINT" in own_stack.output, what="the first is heard")

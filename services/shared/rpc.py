@@ -45,6 +45,8 @@ _KEEPALIVE_MS: Final = 20_000
 _OWN_SERVICES: Final = "/tritontube."
 _NO_CONNECTION: Final = ("failed to connect", "errors resolving", "DNS resolution failed")
 """How gRPC's own explanations begin; the rest is of no use to people."""
+_NO_GRPC: Final = ("Received http2 header with status", "Trying to connect an http1.x server")
+"""What is in them where something else answers."""
 _UNEXPECTED: Final = "The server failed in an unexpected way; its log says how."
 
 Options = tuple[tuple[str, int], ...]
@@ -133,6 +135,8 @@ def error_of(failure: grpc.aio.AioRpcError, *, peer: str) -> TritonTubeError:
         return StaleRingError(details, epoch=epoch)
     if code is StatusCode.DEADLINE_EXCEEDED:
         return UnavailableError(f"{peer} did not answer in time.")
+    if any(sign in details for sign in _NO_GRPC):
+        return UnavailableError(f"What answers at {peer} does not speak gRPC: is that the right port?")
     if code is StatusCode.UNAVAILABLE and details.startswith(_NO_CONNECTION):
         return UnavailableError(f"{peer} cannot be reached.")
     kind = _ERRORS.get(code, UnavailableError)

@@ -9,6 +9,8 @@ import asyncio
 import logging
 import os
 import sys
+from dataclasses import dataclass
+from functools import cached_property
 
 from services.shared import lifecycle, service
 from services.shared.broker import Broker, JobConsumer
@@ -49,86 +51,128 @@ async def serve(settings: TranscoderSettings, stop: asyncio.Event) -> None:
             Broker.connect(settings.amqp_url, app_id="transcoder", instance=settings.instance) as broker,
             SourceFeed.start(content, cache_bytes=settings.source_cache_bytes) as feed,
         ):
-            await _work(
-                settings,
-                stop,
+            tools = _Tools(
+                settings=settings,
                 etcd=etcd,
                 content=content,
                 broker=broker,
                 feed=feed,
-                folder=folder,
+                scratch=folder,
                 encoder=encoder,
             )
+            await _work(tools, stop)
 
 
-async def _work(
-    settings: TranscoderSettings,
-    stop: asyncio.Event,
-    *,
-    etcd: EtcdClient,
-    content: ContentStore,
-    broker: Broker,
-    feed: SourceFeed,
-    folder: Scratch,
-    encoder: str,
-) -> None:
-    catalog, book, dispatcher = Catalog(etcd), WorkBook(etcd), Dispatcher(broker)
-    progress = Progress(catalog=catalog, book=book, content=content, dispatcher=dispatcher)
-    limits = _limits(settings)
-    preparation = Preparation(
-        content=content, feed=feed, scratch=folder, settings=settings, encoder=encoder, limits=limits
-    )
-    vigil = Vigil(etcd)
-    sweeper = Sweeper(
-        catalog=catalog,
-        book=book,
-        broker=broker,
-        dispatcher=dispatcher,
-        progress=progress,
-        interval_s=settings.sweep_interval_s,
-        unserved_after_s=settings.unserved_after_s,
-    )
-    async with Session.open(etcd, book, instance=settings.instance) as session:
-        planner = Planner(
-            catalog=catalog,
-            book=book,
-            dispatcher=dispatcher,
-            preparation=preparation,
-            session=session,
-            vigil=vigil,
+@dataclass(frozen=True, kw_only=True)
+class _Tools:
+    """What a worker is made from: the resources, and the thin layers over etcd and the broker."""
+
+    settings: TranscoderSettings
+    etcd: EtcdClient
+    content: ContentStore
+    broker: Broker
+    feed: SourceFeed
+    scratch: Scratch
+    encoder: str
+
+    @cached_property
+    def catalog(self) -> Catalog:
+        return Catalog(self.etcd)
+
+    @cached_property
+    def book(self) -> WorkBook:
+        return WorkBook(self.etcd)
+
+    @cached_property
+    def dispatcher(self) -> Dispatcher:
+        return Dispatcher(self.broker)
+
+    @cached_property
+    def progress(self) -> Progress:
+        return Progress(
+            catalog=self.catalog, book=self.book, content=self.content, dispatcher=self.dispatcher
         )
-        runner = TaskRunner(
-            catalog=catalog,
-            book=book,
-            content=content,
-            dispatcher=dispatcher,
-            progress=progress,
-            feed=feed,
-            session=session,
-            vigil=vigil,
-            encoder=encoder,
-            limits=limits,
-        )
-        worker = Worker(
-            instance=settings.instance,
-            catalog=catalog,
-            starts=Starts(etcd),
-            dispatcher=dispatcher,
-            planner=planner,
-            runner=runner,
-            concessions=Concessions(catalog=catalog, book=book, dispatcher=dispatcher, progress=progress),
-            max_attempts=settings.max_attempts,
-        )
+
+    @cached_property
+    def vigil(self) -> Vigil:
+        return Vigil(self.etcd)
+
+
+async def _work(tools: _Tools, stop: asyncio.Event) -> None:
+    settings = tools.settings
+    async with Session.open(tools.etcd, tools.book, instance=settings.instance) as session:
+        worker = _worker(tools, session)
         consumer = JobConsumer(
-            broker,
+            tools.broker,
             handle=worker.handle,
             on_control=worker.control,
             on_dead=worker.give_up,
             max_attempts=settings.max_attempts,
         )
-        async with lifecycle.background(sweeper.run()):
+        async with lifecycle.background(_sweeper(tools).run()):
             log.info("ready for jobs")
             await lifecycle.drained(consumer.run(stop), stop, timeout_s=settings.drain_timeout_s)
+
+
+def _worker(tools: _Tools, session: Session) -> Worker:
+    return Worker(
+        instance=tools.settings.instance,
+        catalog=tools.catalog,
+        starts=Starts(tools.etcd),
+        dispatcher=tools.dispatcher,
+        planner=_planner(tools, session),
+        runner=_runner(tools, session),
+        concessions=Concessions(
+            catalog=tools.catalog, book=tools.book, dispatcher=tools.dispatcher, progress=tools.progress
+        ),
+        max_attempts=tools.settings.max_attempts,
+    )
+
+
+def _planner(tools: _Tools, session: Session) -> Planner:
+    preparation = Preparation(
+        content=tools.content,
+        feed=tools.feed,
+        scratch=tools.scratch,
+        settings=tools.settings,
+        encoder=tools.encoder,
+        limits=_limits(tools.settings),
+    )
+    return Planner(
+        catalog=tools.catalog,
+        book=tools.book,
+        dispatcher=tools.dispatcher,
+        preparation=preparation,
+        session=session,
+        vigil=tools.vigil,
+    )
+
+
+def _runner(tools: _Tools, session: Session) -> TaskRunner:
+    return TaskRunner(
+        catalog=tools.catalog,
+        book=tools.book,
+        content=tools.content,
+        dispatcher=tools.dispatcher,
+        progress=tools.progress,
+        feed=tools.feed,
+        session=session,
+        vigil=tools.vigil,
+        encoder=tools.encoder,
+        limits=_limits(tools.settings),
+    )
+
+
+def _sweeper(tools: _Tools) -> Sweeper:
+    return Sweeper(
+        catalog=tools.catalog,
+        book=tools.book,
+        broker=tools.broker,
+        dispatcher=tools.dispatcher,
+        progress=tools.progress,
+        interval_s=tools.settings.sweep_interval_s,
+        unserved_after_s=tools.settings.unserved_after_s,
+    )
 
 
 def _limits(settings: TranscoderSettings) -> Limits:

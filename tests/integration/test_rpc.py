@@ -145,3 +145,15 @@ async def test_a_port_in_use_is_an_error_and_not_shared():
     port = first.add_insecure_port("127.0.0.1:0")
     with pytest.raises(RuntimeError):
         grpc.aio.server(options=SERVER_OPTIONS).add_insecure_port(f"127.0.0.1:{port}")
+
+
+async def test_what_does_not_speak_grpc_is_called_so():
+    async def answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n")
+        await writer.drain()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        address = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        async with grpc.aio.insecure_channel(address, options=CHANNEL_OPTIONS) as channel:
+            with pytest.raises(UnavailableError, match="does not speak gRPC"), translated(address):
+                await pb_grpc.StorageServiceStub(channel).Has(pb.HasRequest(), timeout=5.0)

@@ -10,25 +10,26 @@ import pytest
 from services.shared.lifecycle import heed_cancellation
 
 
-async def fail_when_told_to_end() -> None:
+async def fail_when_told_to_end(begun: asyncio.Event) -> None:
+    begun.set()
     try:
         await asyncio.Event().wait()
     finally:
         raise OSError("failed on the way out")
 
 
-async def carry_on() -> str:
+async def carry_on(begun: asyncio.Event) -> str:
     with contextlib.suppress(ExceptionGroup):
         async with asyncio.TaskGroup() as group:
-            group.create_task(fail_when_told_to_end())
+            group.create_task(fail_when_told_to_end(begun))
     heed_cancellation()
     return "went on"
 
 
 async def test_a_cancellation_outlives_a_failing_group():
-    task = asyncio.create_task(carry_on())
-    for _ in range(3):
-        await asyncio.sleep(0)
+    begun = asyncio.Event()
+    task = asyncio.create_task(carry_on(begun))
+    await begun.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task

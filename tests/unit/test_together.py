@@ -14,11 +14,13 @@ async def give(value: int) -> int:
     return value
 
 
-async def fail_after(gate: asyncio.Event) -> int:
+async def fail_after(gate: asyncio.Event, failed: asyncio.Event | None = None) -> int:
     """Fails also when it is cancelled, as a call does whose peer said no at that moment."""
     try:
         await gate.wait()
     finally:
+        if failed:
+            failed.set()
         raise UnavailableError("no")
 
 
@@ -45,7 +47,7 @@ async def test_the_first_error_ends_the_others_and_is_raised_by_itself():
 
 @pytest.mark.parametrize("failed_first", [True, False])
 async def test_who_is_told_to_end_while_a_part_fails_ends(failed_first):
-    gate, begun = asyncio.Event(), asyncio.Event()
+    gate, begun, failed = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
     async def begin() -> int:
         begun.set()
@@ -53,7 +55,7 @@ async def test_who_is_told_to_end_while_a_part_fails_ends(failed_first):
 
     async def goes_on_after_errors() -> str:
         try:
-            await together(begin(), fail_after(gate))
+            await together(begin(), fail_after(gate, failed))
         except UnavailableError:
             return "went on"
         return "done"
@@ -62,7 +64,7 @@ async def test_who_is_told_to_end_while_a_part_fails_ends(failed_first):
     await begun.wait()
     if failed_first:
         gate.set()
-        await asyncio.sleep(0)
+        await failed.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task

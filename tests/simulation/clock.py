@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import selectors
 from collections.abc import Coroutine
 from typing import Any, TypeVar
@@ -25,12 +26,27 @@ class _Clock(selectors.SelectSelector):
         return []
 
 
+class _NumberedTask(asyncio.Task[Any]):
+    """Its hash is its number, not its address: a set of tasks has the same order in every run."""
+
+    def __init__(self, coro: Coroutine[Any, Any, Any], *, number: int, **options: Any) -> None:
+        self._number = number
+        super().__init__(coro, **options)
+
+    def __hash__(self) -> int:
+        return self._number
+
+
 class VirtualLoop(asyncio.SelectorEventLoop):
     """Runs whatever is due, then skips to when something is due again."""
 
     def __init__(self) -> None:
         self._clock = _Clock()
         super().__init__(self._clock)
+        numbers = itertools.count()
+        self.set_task_factory(
+            lambda loop, coro, **options: _NumberedTask(coro, number=next(numbers), loop=loop, **options)
+        )
 
     def time(self) -> float:
         """Seconds since the run began."""

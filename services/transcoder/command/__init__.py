@@ -1,0 +1,30 @@
+"""ffmpeg and ffprobe command lines: the only package that imports ffmpeg-python.
+
+Every option here was found by experiment to matter; the reasons stand beside them. Options of one input
+or output come out in alphabetical order, which ffmpeg doesn't mind.
+"""
+
+from services.transcoder.command.audio import audio
+from services.transcoder.command.compiling import with_progress
+from services.transcoder.command.encoders import encode_blank
+from services.transcoder.command.inputs import MAX_PIXELS, MAX_STREAMS, PROBE_FORMATS, Input
+from services.transcoder.command.pictures import poster
+from services.transcoder.command.probing import decode_one, probe_packets, probe_streams
+from services.transcoder.command.remuxing import remux
+from services.transcoder.command.video import piece
+
+__all__ = [
+    "MAX_PIXELS",
+    "MAX_STREAMS",
+    "PROBE_FORMATS",
+    "Input",
+    "audio",
+    "decode_one",
+    "encode_blank",
+    "piece",
+    "poster",
+    "probe_packets",
+    "probe_streams",
+    "remux",
+    "with_progress",
+]

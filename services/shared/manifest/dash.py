@@ -1,0 +1,126 @@
+"""The MPD, the manifest of DASH. Pure.
+
+Source: ISO/IEC 23009-1.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from itertools import groupby
+from math import ceil
+from typing import Final
+from xml.etree import ElementTree as ET
+
+from services.shared.manifest.presentation import AUDIO_CHANNELS, Presentation, Track
+from services.shared.video import AUDIO_RATE_HZ, AudioTrack, Plan, Rendition, init_file, segment_template
+
+_AVAILABLE_SINCE: Final = "1970-01-01T00:00:00Z"
+_UPDATE_PERIOD: Final = "PT1S"
+_TIME_STATED: Final = "urn:mpeg:dash:utc:direct:2014"
+_BUFFER_TIME: Final = "PT4S"
+_ALIGNED: Final = {"segmentAlignment": "true", "startWithSAP": "1"}
+
+
+def mpd(shown: Presentation, published_at_ms: int) -> bytes:
+    """The MPD: static when the video is complete, else dynamic with a timeline that grows."""
+    root = ET.Element(
+        "MPD",
+        {
+            "xmlns": "urn:mpeg:dash:schema:mpd:2011",
+            "profiles": "urn:mpeg:dash:profile:isoff-live:2011",
+            "minBufferTime": _BUFFER_TIME,
+            "mediaPresentationDuration": f"PT{float(shown.duration):.6f}S",
+            **_liveness(shown, published_at_ms),
+        },
+    )
+    period = ET.SubElement(root, "Period", id="0", start="PT0S")
+    if video := [*shown.video()]:
+        _video_set(period, shown.plan, video)
+    for number, (audio, track) in enumerate(shown.audio()):
+        _audio_set(period, shown.plan, audio, track, main=number == 0)
+    if not shown.available.complete:
+        # Any time at all will do, with everything available since 1970. But a player that is told none asks a
+        # server of its maker's choice, and strangers need not know what is watched here.
+        ET.SubElement(root, "UTCTiming", schemeIdUri=_TIME_STATED, value=_moment(published_at_ms))
+    ET.indent(root)
+    return bytes(ET.tostring(root, encoding="utf-8", xml_declaration=True))
+
+
+def _liveness(shown: Presentation, published_at_ms: int) -> dict[str, str]:
+    if shown.available.complete:
+        return {"type": "static"}
+    return {
+        "type": "dynamic",
+        "availabilityStartTime": _AVAILABLE_SINCE,
+        "publishTime": _moment(published_at_ms),
+        "minimumUpdatePeriod": _UPDATE_PERIOD,
+        # As far behind the end as the beginning is: players would start near the end, as for a broadcast.
+        "suggestedPresentationDelay": f"PT{ceil(shown.duration)}S",
+    }
+
+
+def _moment(time_ms: int) -> str:
+    return datetime.fromtimestamp(time_ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _video_set(period: ET.Element, plan: Plan, tracks: list[tuple[Rendition, Track]]) -> None:
+    group = ET.SubElement(
+        period,
+        "AdaptationSet",
+        {"id": "0", "contentType": "video", "mimeType": "video/mp4", **_ALIGNED},
+    )
+    for rendition, track in tracks:
+        representation = _representation(group, track)
+        representation.set("width", str(rendition.width))
+        representation.set("height", str(rendition.height))
+        representation.set("frameRate", _frame_rate(plan))
+        representation.set("sar", "1:1")
+        _segment_template(representation, plan, track)
+
+
+def _audio_set(period: ET.Element, plan: Plan, audio: AudioTrack, track: Track, *, main: bool) -> None:
+    group = ET.SubElement(
+        period,
+        "AdaptationSet",
+        {
+            "id": str(audio.index + 1),
+            "contentType": "audio",
+            "mimeType": "audio/mp4",
+            "lang": audio.language,
+            **_ALIGNED,
+        },
+    )
+    role = "main" if main else "alternate"
+    ET.SubElement(group, "Role", schemeIdUri="urn:mpeg:dash:role:2011", value=role)
+    representation = _representation(group, track)
+    representation.set("audioSamplingRate", str(AUDIO_RATE_HZ))
+    scheme = "urn:mpeg:dash:23003:3:audio_channel_configuration:2011"
+    ET.SubElement(representation, "AudioChannelConfiguration", schemeIdUri=scheme, value=str(AUDIO_CHANNELS))
+    _segment_template(representation, plan, track)
+
+
+def _representation(group: ET.Element, track: Track) -> ET.Element:
+    return ET.SubElement(
+        group, "Representation", id=track.name, codecs=track.codec, bandwidth=str(track.bandwidth)
+    )
+
+
+def _segment_template(representation: ET.Element, plan: Plan, track: Track) -> None:
+    template = ET.SubElement(
+        representation,
+        "SegmentTemplate",
+        timescale=str(track.timescale),
+        initialization=init_file(track.name, plan.generation),
+        media=segment_template(track.name, plan.generation),
+        startNumber="0",
+    )
+    timeline = ET.SubElement(template, "SegmentTimeline")
+    for duration, group in groupby(track.durations):
+        run = ET.SubElement(timeline, "S", d=str(duration))
+        if repeats := len([*group]) - 1:
+            run.set("r", str(repeats))
+    timeline[0].set("t", "0")
+
+
+def _frame_rate(plan: Plan) -> str:
+    return str(plan.fps.num) if plan.fps.den == 1 else f"{plan.fps.num}/{plan.fps.den}"

@@ -1,0 +1,83 @@
+"""HLS playlists: the master playlist and one media playlist per track. Pure.
+
+Source: RFC 8216.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from itertools import pairwise
+from typing import Final
+
+from services.shared.manifest.presentation import AUDIO_CHANNELS, Presentation, Track
+from services.shared.video import AudioTrack, Rendition, init_file, playlist_file, segment_file
+
+_AUDIO_GROUP: Final = "audio"
+_MICROSECONDS: Final = 1_000_000
+_HLS_HEADER: Final = ("#EXTM3U", "#EXT-X-VERSION:7", "#EXT-X-INDEPENDENT-SEGMENTS")
+
+
+def master(shown: Presentation) -> bytes:
+    """The playlist of playlists: every rendition with the sound that belongs to it."""
+    audio = [*shown.audio()]
+    lines = [*_HLS_HEADER]
+    lines += [_audio_line(number, sound) for number, (sound, _) in enumerate(audio)]
+    for rendition, track in shown.video():
+        lines += [_variant_line(shown, rendition, track, [sound for _, sound in audio])]
+        lines += [playlist_file(track.name)]
+    return _text(lines)
+
+
+def _audio_line(number: int, audio: AudioTrack) -> str:
+    fields = (
+        "TYPE=AUDIO",
+        f'GROUP-ID="{_AUDIO_GROUP}"',
+        f'NAME="{number + 1} ({audio.language})"',
+        f'LANGUAGE="{audio.language}"',
+        f"DEFAULT={'NO' if number else 'YES'}",
+        "AUTOSELECT=YES",
+        f'CHANNELS="{AUDIO_CHANNELS}"',
+        f'URI="{playlist_file(audio.name)}"',
+    )
+    return "#EXT-X-MEDIA:" + ",".join(fields)
+
+
+def _variant_line(shown: Presentation, rendition: Rendition, video: Track, audio: list[Track]) -> str:
+    fps = Fraction(shown.plan.fps.num, shown.plan.fps.den)
+    codecs = ",".join(dict.fromkeys(track.codec for track in (video, *audio)))
+    fields = [f"BANDWIDTH={video.bandwidth + max((track.bandwidth for track in audio), default=0)}"]
+    if (average := shown.average_bandwidth(video.name)) is not None:
+        average += max((shown.average_bandwidth(track.name) or 0 for track in audio), default=0)
+        fields += [f"AVERAGE-BANDWIDTH={average}"]
+    fields += [
+        f'CODECS="{codecs}"',
+        f"RESOLUTION={rendition.width}x{rendition.height}",
+        f"FRAME-RATE={float(fps):.3f}",
+    ]
+    if audio:
+        fields += [f'AUDIO="{_AUDIO_GROUP}"']
+    return "#EXT-X-STREAM-INF:" + ",".join(fields)
+
+
+def playlist(shown: Presentation, track: Track) -> bytes:
+    """A track's segments: of type VOD when the video is complete, else EVENT, which grows."""
+    complete, generation = shown.available.complete, shown.plan.generation
+    lines = [
+        *_HLS_HEADER,
+        f"#EXT-X-TARGETDURATION:{round(track.nominal / track.timescale)}",
+        "#EXT-X-MEDIA-SEQUENCE:0",
+        f"#EXT-X-PLAYLIST-TYPE:{'VOD' if complete else 'EVENT'}",
+    ]
+    if not complete:
+        # Without it a player begins near the end of what there is, as for a live broadcast.
+        lines += ["#EXT-X-START:TIME-OFFSET=0,PRECISE=YES"]
+    lines += [f'#EXT-X-MAP:URI="{init_file(track.name, generation)}"']
+    times_us = [round(Fraction(tick * _MICROSECONDS, track.timescale)) for tick in track.bounds]
+    for number, (start_us, end_us) in enumerate(pairwise(times_us)):
+        lines += [f"#EXTINF:{(end_us - start_us) / _MICROSECONDS:.6f},"]
+        lines += [segment_file(track.name, generation, number)]
+    return _text([*lines, "#EXT-X-ENDLIST"] if complete else lines)
+
+
+def _text(lines: list[str]) -> bytes:
+    return ("\n".join(lines) + "\n").encode()

@@ -1,0 +1,45 @@
+"""Which manifests a video has, and each of them by its name. Pure."""
+
+from __future__ import annotations
+
+from services.shared.errors import NotFoundError
+from services.shared.manifest.dash import mpd
+from services.shared.manifest.hls import master, playlist
+from services.shared.manifest.presentation import Presentation
+from services.shared.video import HLS_FILE, MPD_FILE, Availability, Plan, playlist_file
+
+
+def manifest_names(plan: Plan) -> tuple[str, ...]:
+    """The names of all manifests and playlists of a video."""
+    tracks = (*(r.name for r in plan.renditions), *(a.name for a in plan.audio))
+    return (MPD_FILE, HLS_FILE, *(playlist_file(track) for track in tracks))
+
+
+def final_files(plan: Plan, available: Availability) -> dict[str, bytes]:
+    """All manifests of a video that is complete, by name."""
+    return {name: manifest(name, plan, available) for name in manifest_names(plan)}
+
+
+def manifest(name: str, plan: Plan, available: Availability, *, published_at_ms: int = 0) -> bytes:
+    """One manifest or playlist, as things stand.
+
+    Args:
+        name: one of `manifest_names`.
+        plan: how the video is cut.
+        available: what there is of it.
+        published_at_ms: when `available` was found, for players that compare the manifests they get.
+
+    Raises:
+        NotFoundError: there is no such manifest, or nothing of its track yet.
+    """
+    shown = Presentation(plan=plan, available=available)
+    if not any(available.video_segments.values()):
+        raise NotFoundError("There is nothing to play yet.")
+    if name == MPD_FILE:
+        return mpd(shown, published_at_ms)
+    if name == HLS_FILE:
+        return master(shown)
+    for _, track in (*shown.video(), *shown.audio()):
+        if playlist_file(track.name) == name:
+            return playlist(shown, track)
+    raise NotFoundError(f"There is no {name} (yet).")

@@ -44,13 +44,15 @@ STANDARD_RATES: Final = tuple(
 
 _RATE_TOLERANCE: Final = Fraction(1, 200)
 _SEGMENT_S: Final = 4
-_SHORTEST_PIECE_SEGMENTS: Final = 2
 _LONGEST_PIECE_SEGMENTS: Final = 4
 _LONGEST_CHEAP_PIECE_SEGMENTS: Final = 8
-_PIECES_PER_WORKER: Final = 4
+_PIECES_PER_WORKER: Final = 2
+"""Of what remains, at any point of the video."""
 WORTHWHILE_PIECE_PIXELS: Final = 150_000_000
 """To encode, all rungs together. Each piece costs about 0.1 s for its process, the seek and the run-up; so
 many pixels take the encoder some three seconds, beside which that is little."""
+_LEAST_WORTH: Final = Fraction(1, 3)
+"""Of that: even the last pieces, which are short so that all workers end together, are worth so much."""
 
 _MIN_TIMESCALE: Final = 10_000
 _MATROSKA_SEEK_MARGIN_S: Final = 0.14
@@ -159,7 +161,8 @@ def make_tasks(
         whole: make a single piece of it, for a source that cannot be cut by seeking.
         worthwhile_pixels: pieces of small pictures get longer to hold so many, all rungs together.
     """
-    cuts = [0] if whole else _cuts(plan, video, _piece_segments(plan, workers, worthwhile_pixels))
+    sizes = _Sizes(plan, workers=workers, worthwhile_pixels=worthwhile_pixels)
+    cuts = [0] if whole else _cuts(plan, video, sizes)
     bounds = zip(cuts, [*cuts[1:], None], strict=True)
     first, *rest = (_piece(plan, video, index, bound) for index, bound in enumerate(bounds))
     ordered = (*_urgent_tasks(plan, first), *(_video_task(piece) for piece in rest))
@@ -185,8 +188,29 @@ def _video_task(piece: Piece, *, urgent: bool = False) -> Task:
     return Task(name=f"piece-{piece.index}-{span}", kind=TaskKind.VIDEO, urgent=urgent, piece=piece)
 
 
-def _cuts(plan: Plan, video: VideoFacts, step: int) -> list[int]:
-    """First segments of the pieces, which have `step` segments or more.
+class _Sizes:
+    """How long pieces are: shorter towards the end, so that all workers have something to do until then.
+
+    This is guided self-scheduling (Polychronopoulos and Kuck, 1987): whoever is free takes a share of what
+    remains, here half of an equal one. Work that is cut into equal pieces instead leaves all workers but one
+    idle for up to a whole piece at the end.
+    """
+
+    def __init__(self, plan: Plan, *, workers: int, worthwhile_pixels: int) -> None:
+        pixels = plan.segment_frames * sum(rung.width * rung.height for rung in plan.renditions)
+        self._workers = max(workers, 1)
+        self._worthwhile = -(-worthwhile_pixels // pixels)
+        self._least = _ceil(worthwhile_pixels * _LEAST_WORTH / pixels)
+
+    def segments(self, remaining: int) -> int:
+        """Segments of the piece that begins where so many segments remain."""
+        share = -(-remaining // (_PIECES_PER_WORKER * self._workers))
+        worth = min(self._worthwhile, max(remaining // self._workers, self._least))
+        return max(min(share, _LONGEST_PIECE_SEGMENTS), min(worth, _LONGEST_CHEAP_PIECE_SEGMENTS), 1)
+
+
+def _cuts(plan: Plan, video: VideoFacts, sizes: _Sizes) -> list[int]:
+    """First segments of the pieces, which are as long as `sizes` says, or longer.
 
     A cut is left out where the decoder would have to run through more frames than a piece has before it
     reaches the cut, and where less than a segment would remain: the encoder's delay differs in runs of a
@@ -196,22 +220,13 @@ def _cuts(plan: Plan, video: VideoFacts, step: int) -> list[int]:
     cuts = [0]
     for segment in range(1, plan.segments):
         frame = segment * size
+        step = sizes.segments(plan.segments - cuts[-1])
         key = video.key_frames[_key_index(frame, video, plan.fps)]
         reach = frame - _slot(key.pts, video, plan.fps)
         long_enough = segment - cuts[-1] >= (step if len(cuts) > 1 else 1)
         if long_enough and reach <= step * size and plan.frames - frame >= size:
             cuts.append(segment)
     return cuts
-
-
-def _piece_segments(plan: Plan, workers: int, worthwhile_pixels: int) -> int:
-    wanted = (plan.segments - 1) // (_PIECES_PER_WORKER * max(workers, 1))
-    segment_pixels = plan.segment_frames * sum(rung.width * rung.height for rung in plan.renditions)
-    worthwhile = -(-worthwhile_pixels // segment_pixels)
-    return max(
-        min(max(wanted, _SHORTEST_PIECE_SEGMENTS), _LONGEST_PIECE_SEGMENTS),
-        min(worthwhile, _LONGEST_CHEAP_PIECE_SEGMENTS),
-    )
 
 
 def _piece(plan: Plan, video: VideoFacts, index: int, bounds: tuple[int, int | None]) -> Piece:
@@ -263,6 +278,10 @@ def _slot(pts: int, video: VideoFacts, fps: Rational) -> int:
     """The grid frame at a source timestamp, rounded as ffmpeg's fps filter does with `round=near`."""
     seconds = Fraction((pts - video.start) * video.time_base.num, video.time_base.den)
     return _round(seconds * Fraction(fps.num, fps.den))
+
+
+def _ceil(value: Fraction) -> int:
+    return -(-value.numerator // value.denominator)
 
 
 def _round(value: Fraction) -> int:

@@ -56,9 +56,14 @@ def check_pictures(done: Transcoded) -> None:
 
 
 async def job_for_last_piece(folder: Path, **changes: Any) -> PieceJob:
+    """The last two segments as one piece."""
     source, plan, tasks = await planned(MP4.make(folder))
-    assert tasks[-1].piece is not None
-    return PieceJob(source=source, plan=plan, piece=tasks[-1].piece.model_copy(update=changes))
+    before_last, last = (task.piece for task in tasks[-2:])
+    assert before_last is not None
+    assert last is not None
+    segments = before_last.segments + last.segments
+    piece = before_last.model_copy(update={"end_frame": None, "segments": segments, **changes})
+    return PieceJob(source=source, plan=plan, piece=piece)
 
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.name)

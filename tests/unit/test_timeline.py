@@ -114,29 +114,47 @@ def test_task_names_are_unique_and_sort_in_playing_order():
     assert names == sorted(set(names))
 
 
-def test_pieces_get_longer_when_there_are_few_workers_for_a_long_video():
-    hour = facts(
-        end=3_600_000,
-        packets=90_000,
-        key_frames=tuple(KeyFrame(pts=pts, dts=pts) for pts in range(0, 3_600_000, 2000)),
-    )
-    _, few = plan_and_tasks(hour, workers=2)
-    _, many = plan_and_tasks(hour, workers=100)
-    assert piece_of(few[-2]).segments == 4
-    assert piece_of(many[-2]).segments == 2
+def segments_of(tasks: tuple[Task, ...]) -> list[int]:
+    """Segments of the pieces that are encoded in all renditions at once."""
+    return [task.piece.segments for task in tasks if task.piece and not task.urgent]
+
+
+def an_hour() -> VideoFacts:
+    key_frames = tuple(KeyFrame(pts=pts, dts=pts) for pts in range(0, 3_600_000, 2000))
+    return facts(end=3_600_000, packets=90_000, key_frames=key_frames)
+
+
+def test_pieces_are_longer_while_there_is_much_to_do_for_each_worker():
+    few = segments_of(plan_and_tasks(an_hour(), workers=2)[1])
+    many = segments_of(plan_and_tasks(an_hour(), workers=400)[1])
+    assert few[:-8] == [4] * len(few[:-8])
+    assert many[:20] == [2] * 20
+
+
+def test_pieces_get_shorter_towards_the_end_so_that_all_workers_are_done_together():
+    _, tasks = plan_and_tasks(facts(), workers=2)
+    assert segments_of(tasks) == [4, 3, 2, 2, 1, 1, 1]
+
+
+def test_no_piece_of_large_pictures_is_more_than_half_of_a_workers_share_of_what_remains():
+    for workers in (2, 5, 30):
+        _, tasks = plan_and_tasks(an_hour(), workers=workers)
+        for piece in (task.piece for task in tasks if task.piece and not task.urgent):
+            remaining = 900 - piece.first_segment
+            assert piece.segments <= max(1, remaining / (2 * workers) + 1)
 
 
 def test_pieces_of_small_pictures_are_longer_so_that_each_is_worth_its_process():
-    large = plan_and_tasks(facts(), workers=8)[1]
-    small = plan_and_tasks(facts(width=320, height=180), workers=8)[1]
-    assert {piece_of(task).segments for task in large[3:-1]} == {2}
-    assert max(piece_of(task).segments for task in small if task.piece) == 8
+    large = segments_of(plan_and_tasks(facts(), workers=8)[1])
+    small = segments_of(plan_and_tasks(facts(width=320, height=180), workers=8)[1])
+    assert set(large) == {1}
+    assert small == [8, 6]
 
 
 def test_a_remainder_of_less_than_a_segment_is_not_a_piece_of_its_own():
     _, tasks = plan_and_tasks(facts(end=21_000, packets=525))
-    assert bounds(tasks) == [(0, 100), (100, 300), (300, None)]
-    assert piece_of(tasks[-1]).segments == 3
+    assert bounds(tasks) == [(0, 100), (100, 300), (300, 400), (400, None)]
+    assert piece_of(tasks[-1]).segments == 2
 
 
 def test_a_video_shorter_than_two_segments_is_one_piece_split_by_rendition():

@@ -135,11 +135,25 @@ class Rendition(Record):
     """RFC 6381, e.g. `avc1.64001f`; empty until the first piece is done."""
 
 
+class SoundRole(StrEnum):
+    """What a sound track is for."""
+
+    PROGRAMME = "programme"
+    """The video's own sound, in one of its languages."""
+    COMMENTARY = "commentary"
+    DESCRIPTION = "description"
+    """With words for people who cannot see the pictures."""
+
+
 class AudioTrack(Record):
     """One audio stream of the source. `index` counts the source's audio streams from 0."""
 
     index: int
     language: str = "und"
+    """A tag as manifests and browsers want it, see `services.shared.languages`."""
+    title: str = ""
+    """For menus; no two tracks of a video have the same one."""
+    role: SoundRole = SoundRole.PROGRAMME
     duration_samples: int
     """Length on the 48 kHz output timeline, in samples per channel."""
 
@@ -166,6 +180,7 @@ class Plan(Record):
     renditions: tuple[Rendition, ...]
     """From the lowest to the highest."""
     audio: tuple[AudioTrack, ...] = ()
+    """In the order of menus; players begin with the first."""
     input_format: str
     """The only demuxer ffmpeg may use for this source (its `-format_whitelist`)."""
     remuxed: Source | None = None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from array import array
 from dataclasses import dataclass
 from itertools import pairwise
@@ -11,7 +10,8 @@ from statistics import median
 from typing import Any, Final
 
 from services.shared.errors import UnsupportedMediaError
-from services.shared.video import Rational
+from services.shared.languages import known_language
+from services.shared.video import Rational, SoundRole
 from services.transcoder import command
 from services.transcoder.command import MAX_PIXELS, MAX_STREAMS, Input
 from services.transcoder.process import (
@@ -39,7 +39,6 @@ _MAX_MEAN_GAP_S: Final = 60
 """A video may stand still for a while, but one that claims hours from a handful of packets is a trap."""
 
 _UNDECODABLE: Final = "None of the file's pictures can be decoded."
-_LANGUAGE: Final = re.compile("[a-z]{2,3}")
 _LIMITS: Final = Limits(wall_s=1200, cpu_s=1200)
 
 
@@ -246,7 +245,10 @@ def _audio_facts(streams: list[dict[str, Any]]) -> tuple[AudioFacts, ...]:
             index=index,
             codec=stream["codec_name"],
             channels=int(stream["channels"]),
-            language=_language(stream),
+            language=known_language(_tag(stream, "language")),
+            title=_tag(stream, "title"),
+            default=bool(_disposition(stream).get("default")),
+            role=_role(stream),
         )
         for index, stream in enumerate(sounds)
         if stream.get("codec_name", "unknown") != "unknown" and int(stream.get("channels", 0))
@@ -254,9 +256,19 @@ def _audio_facts(streams: list[dict[str, Any]]) -> tuple[AudioFacts, ...]:
     return tuple(playable[:_MAX_AUDIO_TRACKS])
 
 
-def _language(stream: dict[str, Any]) -> str:
-    said = str(stream.get("tags", {}).get("language", ""))
-    return said if _LANGUAGE.fullmatch(said) else "und"
+def _role(stream: dict[str, Any]) -> SoundRole:
+    disposition = _disposition(stream)
+    if disposition.get("comment"):
+        return SoundRole.COMMENTARY
+    return SoundRole.DESCRIPTION if disposition.get("visual_impaired") else SoundRole.PROGRAMME
+
+
+def _tag(stream: dict[str, Any], name: str) -> str:
+    return str(stream.get("tags", {}).get(name, ""))
+
+
+def _disposition(stream: dict[str, Any]) -> dict[str, Any]:
+    return dict(stream.get("disposition", {}))
 
 
 def _check_length(video: VideoFacts, bounds: Bounds) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from services.shared.video import Rational
+from services.shared.video import Rational, SoundRole
 
 SEEKABLE_FORMATS: Final = frozenset({"mov", "matroska"})
 """Demuxers that can seek without losing frames. Sources of all others are remuxed first."""
@@ -52,6 +52,11 @@ class AudioFacts:
     codec: str
     channels: int
     language: str
+    title: str = ""
+    """What the source calls it."""
+    default: bool = False
+    """Whether the source wants players to begin with it."""
+    role: SoundRole = SoundRole.PROGRAMME
 
 
 @dataclass(frozen=True, kw_only=True)

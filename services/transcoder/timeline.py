@@ -16,8 +16,9 @@ from bisect import bisect_right
 from fractions import Fraction
 from typing import Final
 
-from services.shared.video import AUDIO_RATE_HZ, AudioTrack, Piece, Plan, Rational, Task, TaskKind
+from services.shared.video import AUDIO_RATE_HZ, Piece, Plan, Rational, Task, TaskKind
 from services.transcoder.ladder import ladder
+from services.transcoder.sound import sound_tracks
 from services.transcoder.source import KeyFrame, SourceInfo, VideoFacts
 
 STANDARD_RATES: Final = tuple(
@@ -119,7 +120,7 @@ def make_plan(info: SourceInfo, *, generation: int, encoder: str) -> Plan:
         segment_frames=max(1, _round(Fraction(_SEGMENT_S * fps.num, fps.den))),
         timescale=_timescale(fps),
         renditions=ladder(width=video.width, height=video.height, fps=fps),
-        audio=_audio_tracks(info, frames, fps),
+        audio=sound_tracks(info.audio, duration_samples=_samples(frames, fps)),
         input_format=info.format_name,
         encoder=encoder,
     )
@@ -132,12 +133,8 @@ def _timescale(fps: Rational) -> int:
     return scale
 
 
-def _audio_tracks(info: SourceInfo, frames: int, fps: Rational) -> tuple[AudioTrack, ...]:
-    samples = _round(Fraction(frames * fps.den * AUDIO_RATE_HZ, fps.num))
-    return tuple(
-        AudioTrack(index=audio.index, language=audio.language, duration_samples=samples)
-        for audio in info.audio
-    )
+def _samples(frames: int, fps: Rational) -> int:
+    return _round(Fraction(frames * fps.den * AUDIO_RATE_HZ, fps.num))
 
 
 def make_tasks(

@@ -55,7 +55,7 @@ async def test_languages_are_told(source_folder, tmp_path):
     tags = ("-metadata:s:a:0", "language=eng", "-metadata:s:a:1", "language=deu")
     ffmpeg("-i", str(SHORT.make(source_folder)), *sound, *sound, *mapped, *tags, str(path))
     info = await probed(path)
-    assert [(audio.index, audio.language) for audio in info.audio] == [(0, "eng"), (1, "deu")]
+    assert [(audio.index, audio.language) for audio in info.audio] == [(0, "en"), (1, "de")]
 
 
 async def test_a_cover_picture_is_not_the_video(source_folder, tmp_path):

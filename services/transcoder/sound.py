@@ -1,0 +1,37 @@
+"""Which sound tracks a video gets, in which order, and what menus call them. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from services.shared.languages import distinct_titles
+from services.shared.video import AudioTrack, SoundRole
+from services.transcoder.source import AudioFacts
+
+
+def sound_tracks(streams: Sequence[AudioFacts], *, duration_samples: int) -> tuple[AudioTrack, ...]:
+    """The tracks in the order of menus. Players begin with the first.
+
+    That is the one which the source wants to be heard first; comments and descriptions stand behind all of
+    the video's own sound, whatever the source says.
+
+    Args:
+        streams: of the source.
+        duration_samples: length of the video, which all tracks get, at 48 kHz.
+    """
+    ordered = sorted(streams, key=_place)
+    titles = distinct_titles([(stream.title, stream.language) for stream in ordered], otherwise="Sound")
+    return tuple(
+        AudioTrack(
+            index=stream.index,
+            language=stream.language,
+            title=title,
+            role=stream.role,
+            duration_samples=duration_samples,
+        )
+        for stream, title in zip(ordered, titles, strict=True)
+    )
+
+
+def _place(stream: AudioFacts) -> tuple[bool, bool, int]:
+    return stream.role is not SoundRole.PROGRAMME, not stream.default, stream.index

@@ -1,7 +1,7 @@
 """Fragmented MP4 as it arrives: one initialisation segment, then one media segment per fragment. Pure.
 
 ffmpeg writes `ftyp moov`, then `moof mdat` again and again; other top-level boxes in between (`styp`, `sidx`)
-belong to the segment that follows. Box layouts are those of ISO/IEC 14496-12 and, for `avcC`, 14496-15.
+belong to the segment that follows. Box layouts are those of ISO/IEC 14496-12.
 """
 
 from __future__ import annotations
@@ -11,12 +11,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from services.shared.errors import InvalidRequestError
+from services.transcoder.sample_entry import AAC_LC, CONFIGURATIONS, VISUAL_ENTRY_BYTES, codec_string
 
 _HEADER_BYTES: Final = 8
 _LONG_HEADER_BYTES: Final = 16
-_SAMPLE_ENTRY_BYTES: Final = {b"avc1": 78, b"mp4a": 28}
-"""Fixed fields of a sample entry, before the boxes inside it."""
-
 _TFHD_BASE_DATA_OFFSET: Final = 0x000001
 _TFHD_DESCRIPTION_INDEX: Final = 0x000002
 _TFHD_DEFAULT_DURATION: Final = 0x000008
@@ -24,8 +22,6 @@ _TRUN_DATA_OFFSET: Final = 0x000001
 _TRUN_FIRST_FLAGS: Final = 0x000004
 _TRUN_DURATION: Final = 0x000100
 _TRUN_PER_SAMPLE: Final = (_TRUN_DURATION, 0x000200, 0x000400, 0x000800)
-
-AAC_LC: Final = "mp4a.40.2"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,12 +152,14 @@ def _codec(media: bytes) -> str:
     # Version, flags and the number of entries stand before the sample entries.
     entries = _inside(media, b"minf", b"stbl", b"stsd")[8:]
     kind, entry = next(_boxes(entries), (b"", b""))
-    if kind not in _SAMPLE_ENTRY_BYTES:
-        raise InvalidRequestError(f"The MP4 stream holds {kind!r}, not H.264 or AAC.")
     if kind == b"mp4a":
         return AAC_LC
-    avcc = _inside(entry[_SAMPLE_ENTRY_BYTES[kind] :], b"avcC")
-    return f"avc1.{_uint(avcc, 1, 3):06x}"  # profile, constraints, level
+    if kind not in CONFIGURATIONS:
+        raise InvalidRequestError(f"The MP4 stream holds {kind!r}, no codec that is known here.")
+    try:
+        return codec_string(kind, _inside(entry[VISUAL_ENTRY_BYTES:], CONFIGURATIONS[kind]))
+    except IndexError:
+        raise InvalidRequestError("The MP4 stream's decoder configuration is too short.") from None
 
 
 def _media_segment(data: bytes, moof: bytes) -> MediaSegment:

@@ -7,7 +7,16 @@ from typing import Final
 
 from services.shared.broker import Broker, Envelope
 from services.shared.errors import UnavailableError
-from services.shared.messages import BULK_QUEUE, FIRST_QUEUE, MessageType, PlanJob, TaskJob, VideoEvent
+from services.shared.messages import (
+    BULK_QUEUE,
+    FIRST_QUEUE,
+    LATE_QUEUE,
+    MessageType,
+    PlanJob,
+    TaskJob,
+    VerifyJob,
+    VideoEvent,
+)
 from services.shared.video import Task, TaskKind, Video
 
 log = logging.getLogger(__name__)
@@ -56,6 +65,18 @@ class Dispatcher:
             video_id=video.id, generation=video.generation, task=task.name, redo=True, tracks=tracks
         )
         await self._publish(BULK_QUEUE, video, task, job)
+
+    async def verification(self, video: Video) -> None:
+        """Ask some worker to look at a finished video as a whole.
+
+        Raises:
+            UnavailableError: the broker did not confirm in time.
+        """
+        job = VerifyJob(video_id=video.id, generation=video.generation)
+        message_id = f"{video.id}.{video.generation}.verify"
+        await self._broker.publish_job(
+            LATE_QUEUE, _envelope(MessageType.VERIFY, message_id, video, job.encode())
+        )
 
     async def news(self, video: Video, *, what: str = "status") -> None:
         """Tell whoever cares that a video changed. Nobody depends on hearing it."""

@@ -9,6 +9,8 @@ from services.shared.video import Record, Status
 
 FIRST_QUEUE: Final = "transcode.first"
 BULK_QUEUE: Final = "transcode.bulk"
+LATE_QUEUE: Final = "transcode.late"
+"""What nobody waits for: done while there is nothing else to do."""
 
 
 class MessageType(StrEnum):
@@ -18,6 +20,7 @@ class MessageType(StrEnum):
     PIECE = "transcode.piece"
     AUDIO = "transcode.audio"
     PICTURES = "transcode.pictures"
+    VERIFY = "transcode.verify"
     VIDEO_EVENT = "video.event"
     HANDOFF = "storage.handoff"
 
@@ -39,6 +42,13 @@ class TaskJob(Record):
     """Though it has been done: its files may have been lost. Nothing depends on the outcome."""
     tracks: tuple[str, ...] = ()
     """Of a piece that is done again: these renditions only; empty: all."""
+
+
+class VerifyJob(Record):
+    """Look at a finished video as a whole, from where that stopped. What was asked for is in etcd."""
+
+    video_id: str
+    generation: int
 
 
 class VideoEvent(Record):

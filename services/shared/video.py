@@ -263,6 +263,15 @@ class Task(Record):
     result: TaskResult | None = None
 
     @property
+class Verdict(StrEnum):
+    """What came of looking at a finished video as a whole."""
+
+    SOUND = "sound"
+    FAULTY = "faulty"
+    UNCERTAIN = "uncertain"
+    """Nothing wrong was seen, and not everything could be looked at."""
+
+
     def done(self) -> bool:
         """Whether its result has been accepted."""
         return self.result is not None
@@ -287,6 +296,8 @@ class Video(Record):
     generation: int = 0
     whole: bool = False
     """Encode in a single piece: cutting this source did not yield exact pieces."""
+    verdict: Verdict | None = None
+    """Of its last verification (`verifications/<id>`); None: it has not been verified yet."""
     refused: bool = False
     """It failed because the source is no video that can be played; the source has been purged."""
     source: Source

@@ -20,7 +20,7 @@ from tests.harness.children import children
 from tests.harness.stack import Stack
 from tests.harness.waiting import eventually
 
-_QUEUES = ("transcode.first", "transcode.bulk")
+_QUEUES = ("transcode.first", "transcode.bulk", "transcode.late")
 _RECORDS = ("videos", "active", "availability", "plans", "tasks", "claims", "starts")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from services.shared.broker.topology import Topology, dead_queue, delay_label, is_work_queue
-from services.shared.messages import BULK_QUEUE, FIRST_QUEUE
+from services.shared.messages import BULK_QUEUE, FIRST_QUEUE, LATE_QUEUE
 
 WORK = "transcode.first"
 
@@ -54,7 +54,7 @@ def test_labels_are_exact(delay_s: float, label: str) -> None:
     assert delay_label(delay_s) == label
 
 
-@pytest.mark.parametrize("name", [FIRST_QUEUE, BULK_QUEUE, "storage.handoff.node-1"])
+@pytest.mark.parametrize("name", [FIRST_QUEUE, BULK_QUEUE, LATE_QUEUE, "storage.handoff.node-1"])
 def test_jobs_may_go_to_the_queues_that_workers_and_nodes_serve(name: str) -> None:
     assert is_work_queue(name)
 

@@ -14,12 +14,12 @@ from services.shared.catalog import Catalog, Starts, WorkBook
 from services.shared.dispatch import Dispatcher
 from services.shared.errors import ConflictError, NotFoundError
 from services.shared.etcd import EtcdClient
-from services.shared.messages import BULK_QUEUE, FIRST_QUEUE
+from services.shared.messages import BULK_QUEUE, FIRST_QUEUE, LATE_QUEUE
 from services.shared.video import PLAYABLE, Record, Task, Video
 
 log = logging.getLogger(__name__)
 
-_QUEUES: Final = (FIRST_QUEUE, BULK_QUEUE)
+_QUEUES: Final = (FIRST_QUEUE, BULK_QUEUE, LATE_QUEUE)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,10 @@
 ``tasks/<id>/<generation>/<task>``    one unit of work, and its result
 ``claims/<id>/<generation>/<task>``   who works on it now; under the worker's lease
 ``claims/<id>/<generation>/plan``     who plans it now; likewise
+``claims/<id>/<generation>/verify``   who verifies it now; likewise
 ``starts/<id>/<generation>/<job>``     who has begun it, and not yet said how it ended
+``verifications/<id>``                what its last verification has found, or the present one so far
+``unverified/<id>``                   a verification is wanted, and when somebody was last asked for it
 ``uploads/<id>``                      an upload that has not been answered yet
 ``uploaders/<id>``                    the web process that receives it; under that process's lease
 ``workers/<instance>``                a live transcoder worker; under its lease
@@ -26,6 +29,7 @@ from typing import Final
 
 VIDEOS: Final = "videos/"
 ACTIVE: Final = "active/"
+UNVERIFIED: Final = "unverified/"
 UPLOADS: Final = "uploads/"
 UPLOADERS: Final = "uploaders/"
 TOMBSTONES: Final = "tombstones/"
@@ -49,6 +53,16 @@ def active(video_id: str) -> str:
 def availability(video_id: str) -> str:
     """Key of what can be played."""
     return f"availability/{video_id}"
+
+
+def verification(video_id: str) -> str:
+    """Key of a video's verification."""
+    return f"verifications/{video_id}"
+
+
+def unverified(video_id: str) -> str:
+    """Key of the mark that a verification is wanted."""
+    return f"{UNVERIFIED}{video_id}"
 
 
 def plan(video_id: str, generation: int) -> str:

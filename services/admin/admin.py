@@ -14,6 +14,7 @@ from services.admin.membership.courier import Courier
 from services.admin.membership.driver import Driver
 from services.admin.membership.examination import Examination
 from services.admin.membership.preparation import Preparation
+from services.admin.membership.queues import Queues
 from services.admin.membership.records import Records
 from services.admin.membership.requests import Requests
 from services.admin.membership.suspects import Suspects
@@ -64,11 +65,12 @@ class Admin:
     async def work(self, broker: Broker) -> None:
         """Carry changes out, tell storage nodes of them, and watch over the members, until cancelled."""
         courier = Courier(broker, self.topology, self.records)
+        queues = Queues(broker, self.topology)
         commitment = Commitment(self.etcd, self.topology, self.records, self.preparation)
         driver = Driver(self.topology, self.records, commitment, on_begun=courier.announce)
         suspects = Suspects(
             self.etcd, self.topology, self.records, self.requests, dead_after_s=self.dead_after_s
         )
         async with asyncio.TaskGroup() as group:
-            for work in (driver.run(), courier.run(), suspects.run()):
+            for work in (driver.run(), courier.run(), suspects.run(), queues.run()):
                 group.create_task(work)

@@ -11,12 +11,13 @@ import pytest_asyncio
 from services.admin.admin import Admin
 from services.admin.membership import changes
 from services.admin.membership.courier import Courier, handoff_events
+from services.admin.membership.queues import Queues
 from services.shared.broker import Broker
 from services.shared.etcd import EtcdClient
 from services.shared.lifecycle import background
 from services.shared.messages import HandoffEvent, handoff_queue
 from services.shared.ring.requests import ChangeSpec
-from services.shared.ring.state import ChangeKind
+from services.shared.ring.state import ChangeKind, NodeState
 from tests.harness.admins import (
     idle_admin,
     report_sync,
@@ -26,7 +27,7 @@ from tests.harness.admins import (
 )
 from tests.harness.etcd import EtcdCluster
 from tests.harness.rabbitmq import VirtualHost
-from tests.harness.ring import live_nodes, publish, ring_state
+from tests.harness.ring import live_nodes, node_entry, publish, ring_state
 from tests.harness.waiting import eventually
 
 DEADLINE_S = 120.0
@@ -39,6 +40,10 @@ async def four_nodes(ring_client: EtcdClient) -> AsyncIterator[None]:
     await publish(ring_client, *ring_state(list("abcd")))
     async with live_nodes(ring_client, *"abcd"):
         yield
+
+
+async def _ignored(_: object) -> None:
+    """Take a message and do nothing."""
 
 
 async def waiting(vhost: VirtualHost, node: str) -> int:
@@ -99,6 +104,34 @@ async def test_a_source_that_shows_no_progress_is_told_again_by_any_instance(
 
             await eventually(told_twice, deadline_s=DEADLINE_S, what="d is told again")
         assert await waiting(vhost, "a") == 0
+
+
+async def test_the_queues_of_a_node_that_is_gone_are_deleted_once_nobody_reads_them(
+    ring_etcd: EtcdCluster, ring_client: EtcdClient, amqp_url: str, vhost: VirtualHost
+):
+    state, table = ring_state(list("abcd"), epoch=2)
+    removed = {"e": node_entry("e").model_copy(update={"state": NodeState.REMOVED})}
+    await publish(ring_client, state.model_copy(update={"nodes": {**state.nodes, **removed}}), table)
+
+    async def left_behind() -> set[str]:
+        return {name for name in await vhost.queues() if name.endswith(".e") or ".e." in name}
+
+    async with (
+        idle_admin(ring_etcd) as instance,
+        Broker.connect(amqp_url, app_id="storage", instance="e", connect_timeout_s=60) as broker,
+    ):
+        await broker.publisher.ready(*map(handoff_queue, "ae"))
+        assert len(await left_behind()) == len(broker.topology.family(handoff_queue("e")))
+        async with broker.consuming.channel() as channel:
+            await (await channel.get_queue(handoff_queue("e"))).consume(_ignored)
+            assert not await broker.retire(handoff_queue("e"))
+        async with background(Queues(broker, instance.admin.topology, interval_s=0.2).run()):
+
+            async def gone() -> bool:
+                return not await left_behind()
+
+            await eventually(gone, deadline_s=DEADLINE_S, what="the queues of e are gone")
+        assert handoff_queue("a") in await vhost.queues()
 
 
 async def test_a_change_completes_without_rabbitmq(ring_etcd, ring_client):

@@ -184,6 +184,29 @@ class Broker:
         """
         return sum([await self.depth(queue) for queue in self.topology.retry_queues(work_queue)])
 
+    async def retire(self, work_queue: str) -> bool:
+        """Delete a work queue with its retry queues and dead letters. False: somebody consumes from it.
+
+        Quorum queues know no conditional deletion; a consumer that comes in between declares its queue anew.
+
+        Raises:
+            UnavailableError: the broker is away; some of the queues may be gone.
+        """
+        if await self._consumers(work_queue):
+            return False
+        async with self.publishing.channel() as channel, rpc(f"Deleting {work_queue}"):
+            for queue in self.topology.family(work_queue):
+                await channel.queue_delete(queue.name)
+        return True
+
+    async def _consumers(self, queue: str) -> int:
+        async with self.publishing.channel() as channel, rpc(f"Asking for the consumers of {queue}"):
+            try:
+                found = await channel.declare_queue(queue, passive=True)
+            except ChannelNotFoundEntity:
+                return 0
+            return found.declaration_result.consumer_count or 0
+
     async def _open(self, timeout_s: float) -> None:
         attempts = AsyncRetrying(
             stop=stop_after_delay(timeout_s),

@@ -14,9 +14,11 @@ import time
 from enum import StrEnum
 from typing import Final
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from services.shared.errors import ConflictError, InvalidRequestError
+from services.shared.record import Record as Record  # noqa: PLC0414  known by this name here, too
+from services.shared.treatment import Treatment
 
 _ID_ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"
 _ID_LENGTH: Final = 16
@@ -29,19 +31,6 @@ AUDIO_RATE_HZ: Final = 48_000
 AAC_FRAME_SAMPLES: Final = 1024
 AAC_FRAMES_PER_SEGMENT: Final = 188
 """188 AAC frames of 1024 samples at 48 kHz are 4.0107 s, the audio's segment length."""
-
-
-class Record(BaseModel):
-    """Base of everything that is stored or sent as JSON: frozen, keyword-only.
-
-    Unknown fields are ignored, so that services of two versions can run side by side during an upgrade.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    def encode(self) -> bytes:
-        """The record as compact JSON."""
-        return self.model_dump_json().encode()
 
 
 def new_video_id(now_s: float | None = None) -> str:
@@ -164,7 +153,7 @@ class AudioTrack(Record):
 
 
 class Plan(Record):
-    """How a video is cut and encoded. Another plan is another generation; only renditions may be left out."""
+    """How a video is cut and encoded. Another plan is another generation; only tracks may be left out."""
 
     generation: int
     time_base: Rational
@@ -187,6 +176,12 @@ class Plan(Record):
     """The source in a container that can be cut, where the uploaded one can't."""
     encoder: str
     """Identity of the ffmpeg build and encoder that planned it; pieces of other builds don't fit."""
+    treatment: Treatment = Treatment()
+    """What is done to every picture before it is scaled."""
+    lead_frames: int = 0
+    """At the beginning: the sound is there and the picture not yet, its first one stands still."""
+    tail_frames: int = 0
+    """At the end: the picture is over and the sound not yet, its last one stands still."""
 
     def names_of(self, piece: Piece) -> tuple[str, ...]:
         """The renditions of a piece that are still wanted."""
@@ -242,7 +237,7 @@ class TaskResult(Record):
     worker: str
     frames: int = 0
     """Video frames (per rendition) or AAC frames, as counted in the output."""
-    tracks: dict[str, TrackResult] = {}
+    tracks: dict[str, TrackResult] = Field(default_factory=dict)
     elapsed_s: float = 0.0
 
 
@@ -263,6 +258,28 @@ class Task(Record):
     result: TaskResult | None = None
 
     @property
+    def tracks(self) -> tuple[str, ...]:
+        """Names of the renditions, or of the sound track, that it makes."""
+        if self.piece is not None:
+            return self.piece.renditions
+        return (self.audio.name,) if self.audio is not None else ()
+
+    @property
+    def done(self) -> bool:
+        """Whether its result has been accepted."""
+        return self.result is not None
+
+
+class Omission(Record):
+    """A rendition, or one of several sound tracks, that a video goes without."""
+
+    rendition: str
+    """The track's name."""
+    title: str = ""
+    """What people know it by; empty: its name."""
+    reason: str
+
+
 class Verdict(StrEnum):
     """What came of looking at a finished video as a whole."""
 
@@ -270,18 +287,6 @@ class Verdict(StrEnum):
     FAULTY = "faulty"
     UNCERTAIN = "uncertain"
     """Nothing wrong was seen, and not everything could be looked at."""
-
-
-    def done(self) -> bool:
-        """Whether its result has been accepted."""
-        return self.result is not None
-
-
-class Omission(Record):
-    """A rendition that a video goes without."""
-
-    rendition: str
-    reason: str
 
 
 class Video(Record):
@@ -296,8 +301,6 @@ class Video(Record):
     generation: int = 0
     whole: bool = False
     """Encode in a single piece: cutting this source did not yield exact pieces."""
-    verdict: Verdict | None = None
-    """Of its last verification (`verifications/<id>`); None: it has not been verified yet."""
     refused: bool = False
     """It failed because the source is no video that can be played; the source has been purged."""
     source: Source
@@ -310,6 +313,8 @@ class Video(Record):
     omitted: tuple[Omission, ...] = ()
     """Renditions that were planned and could not be encoded."""
     poster: bool = False
+    verdict: Verdict | None = None
+    """Of its last verification (`verifications/<id>`); None: it has not been verified yet."""
 
     @property
     def retryable(self) -> bool:
@@ -331,11 +336,11 @@ class Availability(Record):
     """How much of each track is in the ring, in leading segments: what the live manifests are made from."""
 
     video_segments: dict[str, int]
-    audio_segments: dict[str, int] = {}
+    audio_segments: dict[str, int] = Field(default_factory=dict)
     complete: bool = False
     frames: int = 0
     """The real number of frames, known once `complete`."""
-    tracks: dict[str, TrackResult] = {}
+    tracks: dict[str, TrackResult] = Field(default_factory=dict)
     """Totals per track over the finished tasks: codec known from the first, exact when `complete`."""
 
 

@@ -112,14 +112,23 @@ async def run_ffmpeg(
         return await _run(arguments, reports, dict(zip(pipes, outputs, strict=True)), limits)
 
 
-async def run(arguments: Sequence[str], stdout: Consumer, *, limits: Limits) -> str:
+async def run(
+    arguments: Sequence[str], stdout: Consumer, *, limits: Limits, stdin: Chunks | None = None
+) -> str:
     """Run a program whose result comes on standard output; return the tail of its stderr.
+
+    Args:
+        arguments: the program and its arguments.
+        stdout: gets what it prints, as it comes.
+        limits: bounds of the process.
+        stdin: what it is given to read, as far as it does; None: nothing.
 
     Raises:
         ExitError: it failed by itself.
         TransientJobError: a limit stopped the process.
+        TritonTubeError: whatever `stdin` raised.
     """
-    return await _run(arguments, stdout, {}, limits)
+    return await _run(arguments, stdout, {}, limits, stdin)
 
 
 async def collect(arguments: Sequence[str], *, limits: Limits, max_bytes: int) -> bytes:
@@ -248,7 +257,11 @@ def _open_pipes(count: int) -> Iterator[list[_Pipe]]:
 
 
 async def _run(
-    arguments: Sequence[str], stdout: Consumer, outputs: Mapping[_Pipe, Consumer], limits: Limits
+    arguments: Sequence[str],
+    stdout: Consumer,
+    outputs: Mapping[_Pipe, Consumer],
+    limits: Limits,
+    stdin: Chunks | None = None,
 ) -> str:
     tail = deque[str](maxlen=_STDERR_LINES)
 
@@ -259,8 +272,10 @@ async def _run(
     try:
         with _open_pipes(2) as (out, err):
             consumers = {out: stdout, err: keep_tail, **outputs}
-            async with _started(_confined(arguments, limits), out, err, list(outputs)) as process:
-                status = await _supervise(process, consumers, limits)
+            async with _started(
+                _confined(arguments, limits), out, err, list(outputs), given=stdin is not None
+            ) as process:
+                status = await _supervise(process, consumers, limits, stdin)
         _check_status(arguments[0], status, "\n".join(tail))
     except Exception as error:
         # Whatever becomes of it, an engineer wants to see what was run and what it said.
@@ -270,16 +285,21 @@ async def _run(
 
 
 async def _supervise(
-    process: asyncio.subprocess.Process, consumers: Mapping[_Pipe, Consumer], limits: Limits
+    process: asyncio.subprocess.Process,
+    consumers: Mapping[_Pipe, Consumer],
+    limits: Limits,
+    stdin: Chunks | None,
 ) -> int:
-    """Feed the consumers until the process has ended; return its status."""
+    """Feed the process, and the consumers, until it has ended; return its status."""
     pulse = _Pulse()
     try:
         async with asyncio.TaskGroup() as group:
             watchdog = group.create_task(_watch(pulse, limits))
             feeds = [group.create_task(_feed(pipe, consumer, pulse)) for pipe, consumer in consumers.items()]
+            pouring = group.create_task(_pour(stdin, process))
             await asyncio.wait(feeds)
             status = await process.wait()
+            pouring.cancel()
             watchdog.cancel()
     except BaseExceptionGroup as errors:
         raise _first_of(errors) from errors
@@ -297,13 +317,13 @@ def _confined(arguments: Sequence[str], limits: Limits) -> list[str]:
 
 @contextlib.asynccontextmanager
 async def _started(
-    arguments: Sequence[str], out: _Pipe, err: _Pipe, extra: Sequence[_Pipe]
+    arguments: Sequence[str], out: _Pipe, err: _Pipe, extra: Sequence[_Pipe], *, given: bool
 ) -> AsyncIterator[asyncio.subprocess.Process]:
     # Our own pipes also for stdout and stderr: asyncio's would keep wait() from returning until they are
     # read empty.
     process = await asyncio.create_subprocess_exec(
         *arguments,
-        stdin=asyncio.subprocess.DEVNULL,
+        stdin=asyncio.subprocess.PIPE if given else asyncio.subprocess.DEVNULL,
         stdout=out.write_fd,
         stderr=err.write_fd,
         pass_fds=[pipe.write_fd for pipe in extra],
@@ -349,6 +369,17 @@ async def _feed(pipe: _Pipe, consumer: Consumer, pulse: _Pulse) -> None:
         await consumer(_chunks(stream, pulse))
     finally:
         transport.close()
+
+
+async def _pour(chunks: Chunks | None, process: asyncio.subprocess.Process) -> None:
+    """Give a process its input, as fast as it reads. It may end without having read everything."""
+    if chunks is None or process.stdin is None:
+        return
+    with contextlib.suppress(ConnectionError):
+        async for chunk in chunks:
+            process.stdin.write(chunk)
+            await process.stdin.drain()
+    process.stdin.close()
 
 
 async def _watch(pulse: _Pulse, limits: Limits) -> None:

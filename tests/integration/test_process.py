@@ -190,3 +190,36 @@ async def test_progress_reports_are_read_whatever_portions_they_come_in():
     assert [report async for report in parse_progress(stream(text))] == expected
     bytewise = stream(*(bytes([byte]) for byte in text))
     assert [report async for report in parse_progress(bytewise)] == expected
+
+
+async def pieces_of(count: int, *, then: Exception | None = None) -> Chunks:
+    """A megabyte each."""
+    for _ in range(count):
+        yield bytes(1 << 20)
+    if then:
+        raise then
+
+
+async def told(program: str, given: Chunks) -> bytes:
+    """What a program prints that is given something to read."""
+    printed = bytearray()
+
+    async def keep(chunks: Chunks) -> None:
+        async for chunk in chunks:
+            printed.extend(chunk)
+
+    await run([sys.executable, "-c", program], keep, limits=LIMITS, stdin=given)
+    return bytes(printed)
+
+
+async def test_what_a_program_is_given_to_read_arrives_whole():
+    assert await told("import sys; print(len(sys.stdin.buffer.read()))", pieces_of(5)) == b"5242880\n"
+
+
+async def test_a_program_need_not_read_all_that_it_is_given():
+    assert await told("print(1)", pieces_of(1000)) == b"1\n"
+
+
+async def test_where_the_input_breaks_off_the_program_is_ended_and_the_reason_told():
+    with pytest.raises(TransientJobError, match="gone"):
+        await told("import sys; sys.stdin.buffer.read()", pieces_of(2, then=TransientJobError("gone")))

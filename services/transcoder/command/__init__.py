@@ -6,6 +6,7 @@ or output come out in alphabetical order, which ffmpeg doesn't mind.
 
 from services.transcoder.command.audio import audio
 from services.transcoder.command.compiling import with_progress
+from services.transcoder.command.counting import count_frames
 from services.transcoder.command.encoders import encode_blank
 from services.transcoder.command.inputs import MAX_PIXELS, MAX_STREAMS, PROBE_FORMATS, Input
 from services.transcoder.command.pictures import poster
@@ -19,6 +20,7 @@ __all__ = [
     "PROBE_FORMATS",
     "Input",
     "audio",
+    "count_frames",
     "decode_one",
     "encode_blank",
     "piece",

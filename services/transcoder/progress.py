@@ -13,7 +13,7 @@ from services.shared.catalog import Catalog, WorkBook, now_ms
 from services.shared.content import ContentStore
 from services.shared.dispatch import Dispatcher
 from services.shared.errors import ConflictError, FencedError
-from services.shared.manifest import final_files
+from services.shared.manifest import final_files, is_begun
 from services.shared.video import (
     ACTIVE,
     Availability,
@@ -97,7 +97,7 @@ def _measured(video: Video, plan: Plan, tasks: list[Task], available: Availabili
         "duration_s": _duration_s(plan, available),
         "renditions": _measured_ladder(plan, available) if available.complete else plan.renditions,
     }
-    status = _status(video, available)
+    status = _status(video, plan, available)
     if video.model_copy(update={"status": status, **changes}) == video:
         return video
     return video.moved_to(status, now_ms=now_ms(), **changes)
@@ -111,11 +111,10 @@ def _measured_ladder(plan: Plan, available: Availability) -> tuple[Rendition, ..
     )
 
 
-def _status(video: Video, available: Availability) -> Status:
+def _status(video: Video, plan: Plan, available: Availability) -> Status:
     if available.complete:
         return Status.READY
-    counts = [*available.video_segments.values(), *available.audio_segments.values()]
-    if video.status is Status.PLAYABLE or all(counts):
+    if video.status is Status.PLAYABLE or is_begun(plan, available):
         return Status.PLAYABLE
     return Status.PROCESSING
 

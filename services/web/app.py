@@ -33,6 +33,7 @@ from services.web.manifests import Manifests
 from services.web.negotiation import prefers_html
 from services.web.news import Newsroom
 from services.web.pages import Pages
+from services.web.patience import Patience
 from services.web.playback import PREFIX, Playback
 from services.web.problems import MEDIA_TYPE, Problem, problem_of
 from services.web.server import App, Receive, Scope, Send
@@ -72,7 +73,8 @@ class WebApp:
         self._cache = ContentCache(limit_bytes=backing.settings.cache_bytes, load=files.load)
         self._manifests = Manifests(catalog=self.catalog, book=WorkBook(backing.etcd), cache=self._cache)
         self.newsroom = Newsroom(self.catalog, on_hint=self._forget)
-        self._playback = Playback(cache=self._cache, stream=files.stream, manifest=self._manifests.get)
+        patience = Patience(self._cache, self._manifests.promises)
+        self._playback = Playback(file=patience.get, stream=files.stream, manifest=self._manifests.get)
         self._other: App = self._assemble(backing)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

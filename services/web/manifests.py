@@ -11,7 +11,7 @@ from typing import Final
 
 from services.shared.catalog import Catalog, WorkBook
 from services.shared.errors import NotFoundError, UnavailableError
-from services.shared.manifest import manifest
+from services.shared.manifest import manifest, promised
 from services.shared.video import Availability, Plan, Status, Video, final_file
 from services.web.cache import Content, ContentCache
 from services.web.conditions import etag_of
@@ -69,6 +69,14 @@ class Manifests:
         if name not in state.rendered:
             state.rendered[name] = _render(name, state)
         return state.rendered[name]
+
+    async def promises(self, video_id: str, name: str) -> bool:
+        """Whether the manifests tell of a file that is still being made; False where nobody can say."""
+        try:
+            state = await self._state(video_id)
+        except (NotFoundError, UnavailableError):
+            return False
+        return state.live is not None and name in promised(*state.live)
 
     def forget(self, video_id: str) -> None:
         """Look at the catalogue again when this video is next asked for."""

@@ -19,7 +19,7 @@ from services.shared.errors import NotFoundError, TritonTubeError
 from services.shared.telemetry import Counter
 from services.shared.video import check_video_id
 from services.web import conditions, problems
-from services.web.cache import Content, ContentCache
+from services.web.cache import Content
 from services.web.files import FileKind, kind_of
 from services.web.ranges import ByteRange, parse_ranges
 from services.web.server import Receive, Scope, Send
@@ -33,8 +33,8 @@ Chunks = AsyncGenerator[bytes, None]
 Stream = Callable[[str, ByteRange], Chunks]
 """Reads a part of a file from the ring."""
 
-FindManifest = Callable[[str, str], Coroutine[Any, Any, Content]]
-"""Gives the newest state of a manifest, by video id and name."""
+Find = Callable[[str, str], Coroutine[Any, Any, Content]]
+"""Gives a file, or the newest state of a manifest, by video id and name."""
 
 _METHODS: Final = b"GET, HEAD, OPTIONS"
 _ALWAYS: Final[tuple[Header, ...]] = (
@@ -87,8 +87,8 @@ class _File:
 class Playback:
     """The application behind `/content/`."""
 
-    def __init__(self, *, cache: ContentCache, stream: Stream, manifest: FindManifest) -> None:
-        self._cache = cache
+    def __init__(self, *, file: Find, stream: Stream, manifest: Find) -> None:
+        self._file = file
         self._stream = stream
         self._manifest = manifest
 
@@ -124,8 +124,8 @@ class Playback:
         video_id, _, name = path.removeprefix(PREFIX).partition("/")
         kind = kind_of(name)
         key = f"{_known_form(video_id)}/{name}"
-        reading = self._manifest(video_id, name) if kind.is_manifest else self._cache.get(key)
-        return _File(key=key, kind=kind, content=await reading)
+        find = self._manifest if kind.is_manifest else self._file
+        return _File(key=key, kind=kind, content=await find(video_id, name))
 
     def _conditional(self, file: _File, wanted: dict[bytes, str]) -> _Answer:
         etag = file.content.etag

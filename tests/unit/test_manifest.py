@@ -5,7 +5,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from services.shared.errors import NotFoundError
-from services.shared.manifest import final_files, manifest, manifest_names
+from services.shared.manifest import final_files, is_begun, manifest, manifest_names, promised
 from services.shared.video import (
     HLS_FILE,
     MPD_FILE,
@@ -14,6 +14,7 @@ from services.shared.video import (
     Plan,
     Rational,
     Rendition,
+    SoundRole,
     TrackResult,
 )
 
@@ -129,6 +130,46 @@ def test_each_sound_track_is_a_set_of_its_own_with_its_language():
     assert [only(group, "d:Role").get("value") for group in sets] == ["main", "alternate"]
 
 
+def with_roles(*roles: SoundRole) -> Plan:
+    """Sound tracks with these roles, each with a title."""
+    titles = ("Deutsch", "Regie", "Hörfassung")
+    tracks = (
+        AudioTrack(index=n, language="de", title=titles[n], role=role, duration_samples=1_041_040)
+        for n, role in enumerate(roles)
+    )
+    return plan().model_copy(update={"audio": tuple(tracks)})
+
+
+ALL_ROLES = (SoundRole.PROGRAMME, SoundRole.COMMENTARY, SoundRole.DESCRIPTION)
+
+
+def with_sounds(*names: str) -> Availability:
+    return COMPLETE.model_copy(
+        update={
+            "audio_segments": dict.fromkeys(names, 6),
+            "tracks": {**COMPLETE.tracks, **dict.fromkeys(names, track(6, codec="mp4a.40.2"))},
+        }
+    )
+
+
+def test_dash_tells_what_each_sound_track_is_called_and_for():
+    root = mpd(with_roles(*ALL_ROLES), with_sounds("a0", "a1", "a2"))
+    sets = root.findall(".//d:AdaptationSet[@contentType='audio']", DASH)
+    assert [only(group, "d:Label").text for group in sets] == ["Deutsch", "Regie", "Hörfassung"]
+    assert [only(group, "d:Role").get("value") for group in sets] == ["main", "commentary", "alternate"]
+    described = [group.find("d:Accessibility", DASH) is not None for group in sets]
+    assert described == [False, False, True]
+
+
+def test_hls_tells_what_each_sound_track_is_called_and_which_of_them_a_player_may_choose():
+    lines = hls(HLS_FILE, with_roles(*ALL_ROLES), with_sounds("a0", "a1", "a2"))
+    main, comment, described = (line for line in lines if line.startswith("#EXT-X-MEDIA:TYPE=AUDIO"))
+    assert 'NAME="Deutsch",LANGUAGE="de",DEFAULT=YES,AUTOSELECT=YES' in main
+    assert 'NAME="Regie",LANGUAGE="de",DEFAULT=NO,AUTOSELECT=NO' in comment
+    assert "CHARACTERISTICS" not in main + comment
+    assert 'CHARACTERISTICS="public.accessibility.describes-video"' in described
+
+
 def test_a_growing_video_has_a_dynamic_mpd_with_what_is_there():
     root = mpd(plan(), growing(**{"240p": 3}), published_at_ms=1_700_000_000_000)
     assert root.get("type") == "dynamic"
@@ -137,7 +178,34 @@ def test_a_growing_video_has_a_dynamic_mpd_with_what_is_there():
     assert root.get("mediaPresentationDuration") == "PT21.688333S"
     assert root.get("suggestedPresentationDelay") == "PT22S"  # so that players begin at the beginning
     assert timeline(root, "240p") == [{"t": "0", "d": "120120", "r": "2"}]
-    assert root.find(".//d:Representation[@id='360p']", DASH) is None
+
+
+def test_all_tracks_begin_together_since_players_look_for_them_only_once():
+    begun = growing(**{"240p": 3, "360p": 0})
+    root = mpd(plan(sounds=2), begun)
+    assert timeline(root, "360p") == [{"t": "0", "d": "120120"}]
+    assert timeline(root, "a1") == [{"t": "0", "d": str(188 * 1024 - 1024)}]
+    assert only(root, ".//d:Representation[@id='360p']").get("codecs") == "avc1.64001e"
+    assert "360p.m3u8" in hls(HLS_FILE, plan(sounds=2), begun)
+    assert hls("360p.m3u8", plan(sounds=2), begun)[-1] == "360p-g2-00000.m4s"
+    assert promised(plan(sounds=2), begun) == {
+        "360p-g2-init.mp4",
+        "360p-g2-00000.m4s",
+        "a1-g2-init.mp4",
+        "a1-g2-00000.m4s",
+    }
+
+
+def test_of_a_complete_video_nothing_is_promised():
+    assert promised(plan(sounds=2), COMPLETE) == frozenset()
+
+
+def test_a_video_has_begun_with_its_lowest_rendition_and_its_main_sound():
+    silent = growing(**{"240p": 1}).model_copy(update={"audio_segments": {"a0": 0, "a1": 3}})
+    assert not is_begun(plan(sounds=2), silent)
+    assert is_begun(plan(sounds=0), silent)
+    assert not is_begun(plan(), growing(**{"240p": 0, "360p": 2}))
+    assert is_begun(plan(sounds=2), growing(**{"240p": 1}))
 
 
 def test_a_growing_video_states_the_time_so_that_no_player_asks_a_stranger_for_it():
@@ -198,8 +266,8 @@ def test_a_growing_playlist_is_an_event_that_players_begin_at_its_start():
     assert lines[-1] == "240p-g2-00001.m4s"
 
 
-@pytest.mark.parametrize("name", ["360p.m3u8", "a1.m3u8", "passwd"])
-def test_a_playlist_of_which_there_is_nothing_yet_does_not_exist(name):
+@pytest.mark.parametrize("name", ["480p.m3u8", "a2.m3u8", "passwd"])
+def test_a_playlist_of_no_track_does_not_exist(name):
     with pytest.raises(NotFoundError):
         manifest(name, plan(sounds=2), growing(**{"240p": 1}))
 

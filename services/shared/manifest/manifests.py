@@ -20,6 +20,16 @@ def final_files(plan: Plan, available: Availability) -> dict[str, bytes]:
     return {name: manifest(name, plan, available) for name in manifest_names(plan)}
 
 
+def is_begun(plan: Plan, available: Availability) -> bool:
+    """Whether there is something to play: the beginning of the lowest rendition and of its sound."""
+    return Presentation(plan=plan, available=available).begun
+
+
+def promised(plan: Plan, available: Availability) -> frozenset[str]:
+    """Names of the files that manifests tell of though they are still being made: see `Presentation`."""
+    return Presentation(plan=plan, available=available).promised()
+
+
 def manifest(name: str, plan: Plan, available: Availability, *, published_at_ms: int = 0) -> bytes:
     """One manifest or playlist, as things stand.
 
@@ -33,7 +43,7 @@ def manifest(name: str, plan: Plan, available: Availability, *, published_at_ms:
         NotFoundError: there is no such manifest, or nothing of its track yet.
     """
     shown = Presentation(plan=plan, available=available)
-    if not any(available.video_segments.values()):
+    if not (shown.begun or available.complete):
         raise NotFoundError("There is nothing to play yet.")
     if name == MPD_FILE:
         return mpd(shown, published_at_ms)

@@ -21,6 +21,8 @@ from services.shared.video import (
     Availability,
     Plan,
     Rendition,
+    init_file,
+    segment_file,
 )
 
 AUDIO_CHANNELS: Final = 2
@@ -29,6 +31,11 @@ AUDIO_CHANNELS: Final = 2
 _AAC: Final = "mp4a.40.2"
 _AUDIO_BITRATE: Final = 140_000
 """What is announced for sound until it has been measured: 128 kbit/s and the container around it."""
+
+
+def sound_title(audio: AudioTrack) -> str:
+    """What menus call a sound track: also one that was planned when titles were not yet recorded."""
+    return audio.title or f"Sound {audio.index + 1}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,16 +74,43 @@ class Presentation:
         """In seconds."""
         return Fraction(self.frames * self.plan.fps.den, self.plan.fps.num)
 
+    @property
+    def begun(self) -> bool:
+        """Whether there is something to play: of the lowest rendition, and of the sound that goes with it."""
+        lowest = [rendition.name for rendition in self.plan.renditions[:1]]
+        sound = [audio.name for audio in self.plan.audio[:1]]
+        return bool(lowest) and all(self._there(track) for track in (*lowest, *sound))
+
+    def segments(self, track: str) -> int:
+        """How many segments of a track players are told of.
+
+        All tracks begin together: the first segment of each counts as soon as those that make the video
+        playable are there, and whoever asks for one that is still being made is let wait for it. For players
+        keep to the tracks that they found at first: hls.js and Safari read the master playlist once, Shaka
+        looks for others only in new periods.
+        """
+        if self.available.complete or not self.begun:
+            return self._there(track)
+        return max(self._there(track), 1)
+
+    def promised(self) -> frozenset[str]:
+        """Names of the files that players are told of before they are there."""
+        names = (*(r.name for r in self.plan.renditions), *(a.name for a in self.plan.audio))
+        early = [name for name in names if self.segments(name) > self._there(name)]
+        generation = self.plan.generation
+        first = (segment_file(name, generation, 0) for name in early)
+        return frozenset((*first, *(init_file(name, generation) for name in early)))
+
     def video(self) -> Iterator[tuple[Rendition, Track]]:
-        """The renditions that have something to play, from the lowest."""
+        """The renditions that players are told of, from the lowest."""
         for rendition in self.plan.renditions:
-            if self.available.video_segments.get(rendition.name):
+            if self.segments(rendition.name):
                 yield rendition, self._video_track(rendition)
 
     def audio(self) -> Iterator[tuple[AudioTrack, Track]]:
-        """The sound tracks that have something to play, in their order."""
+        """The sound tracks that players are told of, in their order."""
         for audio in self.plan.audio:
-            if self.available.audio_segments.get(audio.name):
+            if self.segments(audio.name):
                 yield audio, self._audio_track(audio)
 
     def average_bandwidth(self, name: str) -> int | None:
@@ -86,13 +120,13 @@ class Presentation:
         return round(8 * self.available.tracks[name].size_bytes / self.duration)
 
     def _video_track(self, rendition: Rendition) -> Track:
-        plan, count = self.plan, self.available.video_segments[rendition.name]
+        plan, count = self.plan, self.segments(rendition.name)
         per_frame = plan.timescale * plan.fps.den // plan.fps.num
         frames = [*range(0, count * plan.segment_frames, plan.segment_frames)]
         frames.append(min(count * plan.segment_frames, self.frames))
         return Track(
             name=rendition.name,
-            codec=self.available.tracks[rendition.name].codec,
+            codec=self._codec(rendition),
             bandwidth=self._bandwidth(rendition.name, rendition.bitrate),
             timescale=plan.timescale,
             nominal=plan.segment_frames * per_frame,
@@ -101,7 +135,7 @@ class Presentation:
 
     def _audio_track(self, audio: AudioTrack) -> Track:
         nominal = AAC_FRAMES_PER_SEGMENT * AAC_FRAME_SAMPLES
-        ends = range(nominal, (self.available.audio_segments[audio.name] + 1) * nominal, nominal)
+        ends = range(nominal, (self.segments(audio.name) + 1) * nominal, nominal)
         return Track(
             name=audio.name,
             codec=_AAC,
@@ -110,6 +144,15 @@ class Presentation:
             nominal=nominal,
             bounds=(0, *(min(end - AAC_FRAME_SAMPLES, audio.duration_samples) for end in ends)),
         )
+
+    def _there(self, track: str) -> int:
+        return self.available.video_segments.get(track, self.available.audio_segments.get(track, 0))
+
+    def _codec(self, rendition: Rendition) -> str:
+        """Its codec; until its first piece has told it, the lowest rendition's: only the level differs."""
+        lowest = self.plan.renditions[0]
+        known = [self.available.tracks.get(one.name) for one in (rendition, lowest)]
+        return next((track.codec for track in known if track), "")
 
     def _bandwidth(self, name: str, announced: int) -> int:
         # Players remember what they were told, so it changes only once, from the cap to what was measured.

@@ -5,8 +5,8 @@ from collections.abc import AsyncGenerator, Iterable
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.admin.files.holders import Copy
 from services.admin.files.sightings import by_key, by_partition, merged
+from services.shared.content.holders import Copy
 from services.shared.errors import UnavailableError
 
 keys = st.integers(0, 30).map(lambda number: f"0123456789abcdef/{number}")

@@ -1,8 +1,8 @@
 import pytest
 
 from services.admin.files.findings import Finding, Graces, Kind, judge
-from services.admin.files.holders import Copy
 from services.admin.files.sightings import Sighting
+from services.shared.content.holders import Copy
 from services.shared.ring.builder import build
 from services.shared.ring.placement import partition_of
 from services.shared.ring.state import Phase

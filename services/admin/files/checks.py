@@ -8,9 +8,9 @@ from typing import Final
 
 from services.admin.files.findings import Graces
 from services.admin.files.fsck import Check
-from services.admin.files.holders import Holders
 from services.admin.files.witnesses import Witnesses
 from services.shared.content.channels import Channels
+from services.shared.content.holders import Holders
 from services.shared.errors import UnavailableError
 from services.shared.etcd import EtcdClient
 from services.shared.ring.placement import check_key, key_hash, partition_of

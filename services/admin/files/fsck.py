@@ -14,9 +14,9 @@ from dataclasses import replace
 from services.admin.files.bookkeeping import Bookkeeping
 from services.admin.files.catalogue_check import CatalogueCheck
 from services.admin.files.findings import Finding, Graces, Kind
-from services.admin.files.holders import Holders
 from services.admin.files.placement_check import PlacementCheck
 from services.admin.files.witnesses import Witnesses
+from services.shared.content.holders import Holders
 from services.shared.errors import NotFoundError
 from services.shared.etcd import EtcdClient
 from services.shared.stubs.tritontube.cluster.v1 import cluster_pb2 as pb

@@ -14,10 +14,10 @@ from contextlib import aclosing
 from typing import Final
 
 from services.admin.files.bookkeeping import Bookkeeping
-from services.admin.files.holders import Holders
 from services.admin.files.sightings import Sighting
 from services.admin.files.witnesses import Witnesses
 from services.shared.content.channels import Channels
+from services.shared.content.holders import Holders
 from services.shared.errors import StaleRingError
 from services.shared.etcd import EtcdClient
 from services.shared.references import SETTLED, References

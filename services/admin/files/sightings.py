@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from services.admin.files.holders import Copy
+from services.shared.content.holders import Copy
 from services.shared.errors import TritonTubeError
 from services.shared.ring.placement import partition_of
 

@@ -7,8 +7,8 @@ from collections import defaultdict
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import TypeVar
 
-from services.admin.files.holders import Copy, Holders
 from services.admin.files.sightings import Sighting, by_key, by_partition, merged
+from services.shared.content.holders import Copy, Holders
 from services.shared.content.search import Search
 from services.shared.errors import NotFoundError, TritonTubeError, UnavailableError
 from services.shared.ring.placement import partition_of

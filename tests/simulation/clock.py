@@ -62,5 +62,6 @@ def run(main: Coroutine[Any, Any, T]) -> T:
         leftovers = asyncio.all_tasks(loop)
         for task in leftovers:
             task.cancel()
-        loop.run_until_complete(asyncio.gather(*leftovers, return_exceptions=True))
+        if leftovers:
+            loop.run_until_complete(asyncio.gather(*leftovers, return_exceptions=True))
         loop.close()

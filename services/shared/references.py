@@ -6,7 +6,7 @@ from these records that it is not wanted now and never will be:
 
 - Generations only grow, and work is only ever done for the present one. What belongs to an earlier one is out
   of use for good once the video is done with: `ready`, `failed`, or refused.
-- A rendition that was left out of a video's plan does not come back but under another generation.
+- A track that was left out of a video's plan does not come back but under another generation.
 - A refused video has no files.
 
 Everything else stays: whatever the present generation may go on with or be asked to do once more, names that
@@ -51,7 +51,7 @@ class References:
     needed: frozenset[str]
     """Must be there: the records vouch for them."""
     left_out: frozenset[str]
-    """Names of renditions that were begun under the present plan and are no part of it any more."""
+    """Names of tracks that were begun under the present plan and are no part of it any more."""
 
     @property
     def settled(self) -> bool:
@@ -96,7 +96,7 @@ def references(video: Video, plan: Plan | None, tasks: Iterable[Task]) -> Refere
     """
     tasks = [*tasks]
     wanted = {*(r.name for r in plan.renditions), *(a.name for a in plan.audio)} if plan else set()
-    begun = {track for task in tasks if task.piece for track in task.piece.renditions}
+    begun = {track for task in tasks for track in task.tracks}
     return References(
         video=video,
         needed=frozenset(_needed(video, plan, wanted, tasks)),

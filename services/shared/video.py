@@ -170,6 +170,8 @@ class Plan(Record):
     """From the lowest to the highest."""
     audio: tuple[AudioTrack, ...] = ()
     """In the order of menus; players begin with the first."""
+    texts: tuple[TextTrack, ...] = ()
+    """Streams of text in the source, which become captions."""
     input_format: str
     """The only demuxer ffmpeg may use for this source (its `-format_whitelist`)."""
     remuxed: Source | None = None
@@ -310,9 +312,13 @@ class Video(Record):
     height: int | None = None
     frames: int | None = None
     renditions: tuple[Rendition, ...] = ()
+    audio: tuple[AudioTrack, ...] = ()
+    """In the order of menus."""
     omitted: tuple[Omission, ...] = ()
-    """Renditions that were planned and could not be encoded."""
+    """Tracks that were planned and could not be encoded."""
     poster: bool = False
+    storyboard: Storyboard | None = None
+    captions: Captioning = Captioning()
     verdict: Verdict | None = None
     """Of its last verification (`verifications/<id>`); None: it has not been verified yet."""
 

@@ -12,7 +12,10 @@ def availability(plan: Plan, tasks: list[Task]) -> Availability:
     last piece begins plus what that piece counted, which in a damaged source is less than planned.
     """
     video = {rendition.name: _leading_segments(rendition.name, tasks) for rendition in plan.renditions}
-    audio = {task.audio.name: _audio_segments(task) for task in tasks if task.audio}
+    sounds = {track.name for track in plan.audio}
+    audio = {
+        task.audio.name: _audio_segments(task) for task in tasks if task.audio and task.audio.name in sounds
+    }
     complete = all(task.done for task in tasks if task.kind is not TaskKind.PICTURES)
     return Availability(
         video_segments=video,

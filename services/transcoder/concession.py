@@ -1,8 +1,8 @@
 """What a video can do without, when a job for it has been given up: better one quality less than no video.
 
 Pictures are left out. A piece that cannot be encoded in all its renditions together is tried in each of them
-alone, and a rendition that cannot be encoded even then is left out of the whole video, which says so. Without
-its last rendition, or its sound, there is no video.
+alone, and a rendition that cannot be encoded even then is left out of the whole video, which says so. So is a
+sound track, if there is another. Without its last rendition, or any of its sound, there is no video.
 """
 
 from __future__ import annotations
@@ -49,7 +49,10 @@ class Concessions:
         if len(wanted) > 1:
             return await self._split(job, task, wanted, reason)
         if wanted and len(plan.renditions) > 1:
-            return await self._omit(job, wanted[0], reason)
+            return await self._omit(job, Omission(rendition=wanted[0], reason=reason))
+        if task.audio and len(plan.audio) > 1:
+            title = f"The sound track {task.audio.title}" if task.audio.title else ""
+            return await self._omit(job, Omission(rendition=task.audio.name, title=title, reason=reason))
         return False
 
     async def _split(self, job: TaskJob, task: Task, wanted: tuple[str, ...], reason: str) -> bool:
@@ -61,12 +64,11 @@ class Concessions:
             await self._dispatcher.task(video, part)
         return True
 
-    async def _omit(self, job: TaskJob, rendition: str, reason: str) -> bool:
-        """Leave a rendition out of the video. First it is said, so that nobody is left to wonder."""
-        log.warning("video %s goes without %s: %s", job.video_id, rendition, reason)
-        omission = Omission(rendition=rendition, reason=reason)
+    async def _omit(self, job: TaskJob, omission: Omission) -> bool:
+        """Leave a track out of the video. First it is said, so that nobody is left to wonder."""
+        log.warning("video %s goes without %s: %s", job.video_id, omission.rendition, omission.reason)
         await self._catalog.change(job.video_id, lambda video: _without(video, job.generation, omission))
-        await self._book.omit(job.video_id, job.generation, rendition)
+        await self._book.omit(job.video_id, job.generation, omission.rendition)
         return await self._settle(job)
 
     async def _settle(self, job: TaskJob) -> bool:

@@ -107,4 +107,5 @@ def _started(video: Video, plan: Plan) -> Video:
         height=top.height,
         frames=plan.frames,
         renditions=plan.renditions,
+        audio=plan.audio,
     )

@@ -96,6 +96,7 @@ def _measured(video: Video, plan: Plan, tasks: list[Task], available: Availabili
         "frames": available.frames if available.complete else plan.frames,
         "duration_s": _duration_s(plan, available),
         "renditions": _measured_ladder(plan, available) if available.complete else plan.renditions,
+        "audio": plan.audio,
     }
     status = _status(video, plan, available)
     if video.model_copy(update={"status": status, **changes}) == video:

@@ -16,7 +16,7 @@ from bisect import bisect_right
 from fractions import Fraction
 from typing import Final
 
-from services.shared.video import AUDIO_RATE_HZ, Piece, Plan, Rational, Task, TaskKind
+from services.shared.video import AUDIO_RATE_HZ, AudioTrack, Piece, Plan, Rational, Task, TaskKind
 from services.transcoder.ladder import ladder
 from services.transcoder.sound import sound_tracks
 from services.transcoder.source import KeyFrame, SourceInfo, VideoFacts
@@ -148,8 +148,8 @@ def make_tasks(
     """The tasks of a plan in the order in which they should start.
 
     The first segment in the lowest rendition comes first, alone, because it makes the video playable
-    soonest; then the sound, the first segment's other renditions, the pictures, and the rest, each piece
-    in all renditions.
+    soonest; then its main sound, the first segment's other renditions, the pictures, and the rest: other
+    sound tracks, and each piece in all renditions.
 
     Args:
         plan: the plan.
@@ -162,7 +162,8 @@ def make_tasks(
     cuts = [0] if whole else _cuts(plan, video, sizes)
     bounds = zip(cuts, [*cuts[1:], None], strict=True)
     first, *rest = (_piece(plan, video, index, bound) for index, bound in enumerate(bounds))
-    ordered = (*_urgent_tasks(plan, first), *(_video_task(piece) for piece in rest))
+    others = (_sound_task(track) for track in plan.audio[1:])
+    ordered = (*_urgent_tasks(plan, first), *others, *(_video_task(piece) for piece in rest))
     # Numbered, so that whoever lists them by name sees them in this order too.
     return tuple(
         task.model_copy(update={"name": f"{number:05d}-{task.name}"}) for number, task in enumerate(ordered)
@@ -173,11 +174,12 @@ def _urgent_tasks(plan: Plan, first: Piece) -> tuple[Task, ...]:
     lowest, others = first.renditions[:1], first.renditions[1:]
     split = [first.model_copy(update={"renditions": names}) for names in (lowest, others) if names]
     soonest, *later = (_video_task(piece, urgent=True) for piece in split)
-    sounds = (
-        Task(name=f"audio-{track.name}", kind=TaskKind.AUDIO, urgent=True, audio=track)
-        for track in plan.audio
-    )
-    return (soonest, *sounds, *later, Task(name="pictures", kind=TaskKind.PICTURES, urgent=True))
+    sound = [_sound_task(track, urgent=True) for track in plan.audio[:1]]
+    return (soonest, *sound, *later, Task(name="pictures", kind=TaskKind.PICTURES, urgent=True))
+
+
+def _sound_task(track: AudioTrack, *, urgent: bool = False) -> Task:
+    return Task(name=f"audio-{track.name}", kind=TaskKind.AUDIO, urgent=urgent, audio=track)
 
 
 def _video_task(piece: Piece, *, urgent: bool = False) -> Task:

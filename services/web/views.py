@@ -6,7 +6,16 @@ from datetime import UTC, datetime
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from services.shared.video import HLS_FILE, MPD_FILE, Status, Video, poster_file
+from services.shared.video import (
+    HLS_FILE,
+    MPD_FILE,
+    AudioTrack,
+    Omission,
+    SoundRole,
+    Status,
+    Video,
+    poster_file,
+)
 
 _MILLISECONDS = 1000
 
@@ -42,11 +51,32 @@ class RenditionView(View):
     bitrate: int = Field(description="bits per second: the limit while processing, the measured peak after")
 
 
-class OmissionView(View):
-    """A quality that the video goes without."""
+class SoundView(View):
+    """One sound track that can be chosen."""
 
-    rendition: str
+    name: str
+    language: str = Field(description="a language tag, `und` where nobody knows")
+    title: str = Field(description="what menus call it")
+    role: SoundRole
+
+    @classmethod
+    def of(cls, track: AudioTrack) -> SoundView:
+        """What is shown of a track."""
+        return cls(name=track.name, language=track.language, title=track.title, role=track.role)
+
+
+class OmissionView(View):
+    """A quality, or one of several sound tracks, that the video goes without."""
+
+    rendition: str = Field(description="the track's name")
+    title: str = Field(description="what people know it by")
     reason: str
+
+    @classmethod
+    def of(cls, omission: Omission) -> OmissionView:
+        """What is shown of an omission."""
+        title = omission.title or omission.rendition
+        return cls(rendition=omission.rendition, title=title, reason=omission.reason)
 
 
 class VideoView(View):
@@ -63,7 +93,8 @@ class VideoView(View):
     height: int | None
     frames: int | None
     renditions: tuple[RenditionView, ...] = Field(description="from the lowest to the highest")
-    omitted: tuple[OmissionView, ...] = Field(description="qualities that could not be made, and why")
+    audio: tuple[SoundView, ...] = Field(description="sound tracks; players begin with the first")
+    omitted: tuple[OmissionView, ...] = Field(description="tracks that could not be made, and why")
     created_at: datetime
     size_bytes: int = Field(description="of the original")
     links: VideoLinksView
@@ -86,7 +117,8 @@ class VideoView(View):
                 RenditionView(name=r.name, width=r.width, height=r.height, bitrate=r.bitrate)
                 for r in video.renditions
             ),
-            omitted=tuple(OmissionView(rendition=o.rendition, reason=o.reason) for o in video.omitted),
+            audio=tuple(map(SoundView.of, video.audio)),
+            omitted=tuple(map(OmissionView.of, video.omitted)),
             created_at=datetime.fromtimestamp(video.created_at_ms / _MILLISECONDS, UTC),
             size_bytes=video.source.size_bytes,
             links=_video_links(video),

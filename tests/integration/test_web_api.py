@@ -57,6 +57,7 @@ async def test_a_video_tells_what_is_known_of_it(http, video):
         "height": None,
         "frames": None,
         "renditions": [],
+        "audio": [],
         "omitted": [],
         "size_bytes": 5000,
         "links": {

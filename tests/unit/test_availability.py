@@ -83,6 +83,12 @@ def test_sound_counts_while_it_is_being_encoded():
     assert availability(PLAN, [audio_task(segments_done=2, segments=3)]).audio_segments == {"a0": 3}
 
 
+def test_a_sound_track_that_was_left_out_does_not_count():
+    other = AudioTrack(index=1, duration_samples=48_000)
+    settled = Task(name="audio-a1", kind=TaskKind.AUDIO, audio=other, result=TaskResult(worker=""))
+    assert availability(PLAN, [audio_task(segments=3), settled]).audio_segments == {"a0": 3}
+
+
 def test_the_last_piece_tells_how_long_the_video_really_is():
     tasks = [
         piece_task(0, 1, "240p", "480p", frames=100),

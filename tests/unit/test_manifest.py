@@ -232,7 +232,7 @@ def test_the_master_playlist_lists_the_renditions_and_the_sound():
     head, sound, low, low_file, high, high_file = hls(HLS_FILE, plan(), COMPLETE)[2:]
     assert head == "#EXT-X-INDEPENDENT-SEGMENTS"
     assert sound == (
-        '#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="audio",NAME="1 (eng)",LANGUAGE="eng",DEFAULT=YES,'
+        '#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="audio",NAME="Sound 1",LANGUAGE="eng",DEFAULT=YES,'
         'AUTOSELECT=YES,CHANNELS="2",URI="a0.m3u8"'
     )
     assert low == (

@@ -70,6 +70,13 @@ def test_a_rendition_that_was_left_out_is_no_longer_needed():
     assert found.is_garbage("480p-g0-00000.m4s")
 
 
+def test_a_sound_track_that_was_left_out_is_garbage():
+    plan = plan_record().model_copy(update={"audio": ()})
+    found = references(video_record(status=Status.READY), plan, map(done, task_records()))
+    assert "a0-g0-init.mp4" not in found.needed
+    assert found.is_garbage("a0-g0-init.mp4")
+
+
 def test_a_refused_video_needs_nothing_and_all_it_has_is_garbage():
     found = references(video_record(status=Status.FAILED, refused=True), None, ())
     assert found.needed == set()

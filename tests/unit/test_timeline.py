@@ -96,12 +96,12 @@ def test_the_first_segment_is_a_piece_of_its_own_and_the_lowest_rendition_of_it_
     assert [(task.kind, task.urgent) for task in tasks[:6]] == [
         (TaskKind.VIDEO, True),
         (TaskKind.AUDIO, True),
-        (TaskKind.AUDIO, True),
         (TaskKind.VIDEO, True),
         (TaskKind.PICTURES, True),
+        (TaskKind.AUDIO, False),
         (TaskKind.VIDEO, False),
     ]
-    lowest, others, bulk = (piece_of(tasks[n]) for n in (0, 3, 5))
+    lowest, others, bulk = (piece_of(tasks[n]) for n in (0, 2, 5))
     assert lowest.renditions == ("240p",)
     assert others.renditions == ("360p", "480p", "720p")
     assert lowest.end_frame == others.end_frame == bulk.first_frame == plan.segment_frames

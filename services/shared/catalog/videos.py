@@ -338,6 +338,7 @@ def restarted(video: Video, *, whole: bool = False) -> Video:
         reason=None,
         progress=0.0,
         renditions=(),
+        audio=(),
         omitted=(),
         poster=False,
     )

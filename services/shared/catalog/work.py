@@ -211,14 +211,15 @@ class WorkBook:
         result = await self._etcd.txn([unchanged(kv)], [delete_op(kv.key), delete_op(claim), *puts])
         return parts if result.succeeded else []
 
-    async def omit(self, video_id: str, generation: int, rendition: str) -> None:
-        """Take a rendition out of a plan; no effect if it is out, or the plan is gone."""
+    async def omit(self, video_id: str, generation: int, track: str) -> None:
+        """Take a rendition or sound track out of a plan; no effect if it is out, or the plan is gone."""
         kv = await self._etcd.get(keys.plan(video_id, generation))
         plan = Plan.model_validate_json(kv.value) if kv else None
         if kv is None or plan is None:
             return
-        left = tuple(r for r in plan.renditions if r.name != rendition)
-        smaller = plan.model_copy(update={"renditions": left})
+        renditions = tuple(r for r in plan.renditions if r.name != track)
+        audio = tuple(sound for sound in plan.audio if sound.name != track)
+        smaller = plan.model_copy(update={"renditions": renditions, "audio": audio})
         result = await self._etcd.txn([unchanged(kv)], [put_op(kv.key, smaller.encode())])
         if not result.succeeded:
             raise UnavailableError("The plan is changed by too many at once.")

@@ -11,13 +11,23 @@ from math import ceil
 from typing import Final
 from xml.etree import ElementTree as ET
 
-from services.shared.manifest.presentation import AUDIO_CHANNELS, Presentation, Track
-from services.shared.video import AUDIO_RATE_HZ, AudioTrack, Plan, Rendition, init_file, segment_template
+from services.shared.manifest.presentation import AUDIO_CHANNELS, Presentation, Track, sound_title
+from services.shared.video import (
+    AUDIO_RATE_HZ,
+    AudioTrack,
+    Plan,
+    Rendition,
+    SoundRole,
+    init_file,
+    segment_template,
+)
 
 _AVAILABLE_SINCE: Final = "1970-01-01T00:00:00Z"
 _UPDATE_PERIOD: Final = "PT1S"
 _TIME_STATED: Final = "urn:mpeg:dash:utc:direct:2014"
 _BUFFER_TIME: Final = "PT4S"
+_AUDIO_PURPOSE: Final = "urn:tva:metadata:cs:AudioPurposeCS:2007"
+_FOR_VISUALLY_IMPAIRED: Final = "1"
 _ALIGNED: Final = {"segmentAlignment": "true", "startWithSAP": "1"}
 
 
@@ -90,13 +100,21 @@ def _audio_set(period: ET.Element, plan: Plan, audio: AudioTrack, track: Track, 
             **_ALIGNED,
         },
     )
-    role = "main" if main else "alternate"
-    ET.SubElement(group, "Role", schemeIdUri="urn:mpeg:dash:role:2011", value=role)
+    ET.SubElement(group, "Label").text = sound_title(audio)
+    if audio.role is SoundRole.DESCRIPTION:
+        ET.SubElement(group, "Accessibility", schemeIdUri=_AUDIO_PURPOSE, value=_FOR_VISUALLY_IMPAIRED)
+    ET.SubElement(group, "Role", schemeIdUri="urn:mpeg:dash:role:2011", value=_sound_role(audio, main=main))
     representation = _representation(group, track)
     representation.set("audioSamplingRate", str(AUDIO_RATE_HZ))
     scheme = "urn:mpeg:dash:23003:3:audio_channel_configuration:2011"
     ET.SubElement(representation, "AudioChannelConfiguration", schemeIdUri=scheme, value=str(AUDIO_CHANNELS))
     _segment_template(representation, plan, track)
+
+
+def _sound_role(audio: AudioTrack, *, main: bool) -> str:
+    if audio.role is SoundRole.COMMENTARY:
+        return "commentary"
+    return "main" if main else "alternate"
 
 
 def _representation(group: ET.Element, track: Track) -> ET.Element:

@@ -9,10 +9,11 @@ from fractions import Fraction
 from itertools import pairwise
 from typing import Final
 
-from services.shared.manifest.presentation import AUDIO_CHANNELS, Presentation, Track
-from services.shared.video import AudioTrack, Rendition, init_file, playlist_file, segment_file
+from services.shared.manifest.presentation import AUDIO_CHANNELS, Presentation, Track, sound_title
+from services.shared.video import AudioTrack, Rendition, SoundRole, init_file, playlist_file, segment_file
 
 _AUDIO_GROUP: Final = "audio"
+_DESCRIBES_VIDEO: Final = "public.accessibility.describes-video"
 _MICROSECONDS: Final = 1_000_000
 _HLS_HEADER: Final = ("#EXTM3U", "#EXT-X-VERSION:7", "#EXT-X-INDEPENDENT-SEGMENTS")
 
@@ -29,17 +30,19 @@ def master(shown: Presentation) -> bytes:
 
 
 def _audio_line(number: int, audio: AudioTrack) -> str:
-    fields = (
+    fields = [
         "TYPE=AUDIO",
         f'GROUP-ID="{_AUDIO_GROUP}"',
-        f'NAME="{number + 1} ({audio.language})"',
+        f'NAME="{sound_title(audio)}"',
         f'LANGUAGE="{audio.language}"',
         f"DEFAULT={'NO' if number else 'YES'}",
-        "AUTOSELECT=YES",
+        # What a player may choose by itself, going by its user's languages and needs.
+        f"AUTOSELECT={'NO' if audio.role is SoundRole.COMMENTARY else 'YES'}",
         f'CHANNELS="{AUDIO_CHANNELS}"',
-        f'URI="{playlist_file(audio.name)}"',
-    )
-    return "#EXT-X-MEDIA:" + ",".join(fields)
+    ]
+    if audio.role is SoundRole.DESCRIPTION:
+        fields += [f'CHARACTERISTICS="{_DESCRIBES_VIDEO}"']
+    return "#EXT-X-MEDIA:" + ",".join([*fields, f'URI="{playlist_file(audio.name)}"'])
 
 
 def _variant_line(shown: Presentation, rendition: Rendition, video: Track, audio: list[Track]) -> str:

@@ -54,10 +54,10 @@ function showLadder(renditions) {
 }
 
 function showOmitted(omitted) {
-  byId("omitted").replaceChildren(...omitted.map(({ rendition, reason }) => {
+  byId("omitted").replaceChildren(...omitted.map(({ title, reason }) => {
     const line = document.createElement("li");
     line.className = "hint";
-    line.textContent = `${rendition} could not be made: ${reason}`;
+    line.textContent = `${title} could not be made: ${reason}`;
     return line;
   }));
 }

@@ -11,13 +11,16 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import Final
 
 from pydantic import Field
 
+from services.shared.captions import Caption, Captioning, TextTrack
 from services.shared.errors import ConflictError, InvalidRequestError
 from services.shared.record import Record as Record  # noqa: PLC0414  known by this name here, too
+from services.shared.storyboard import Storyboard
 from services.shared.treatment import Treatment
 
 _ID_ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"
@@ -219,6 +222,15 @@ class TaskKind(StrEnum):
     VIDEO = "piece"
     AUDIO = "audio"
     PICTURES = "pictures"
+    STORYBOARD = "storyboard"
+    CAPTIONS = "captions"
+
+
+EXTRAS: Final = frozenset({TaskKind.PICTURES, TaskKind.STORYBOARD, TaskKind.CAPTIONS})
+"""Kinds of tasks that a video is ready without, and goes without if they fail."""
+
+AFTERWARDS: Final = frozenset({TaskKind.STORYBOARD})
+"""Kinds of tasks that need the finished tracks."""
 
 
 class TrackResult(Record):
@@ -240,6 +252,8 @@ class TaskResult(Record):
     frames: int = 0
     """Video frames (per rendition) or AAC frames, as counted in the output."""
     tracks: dict[str, TrackResult] = Field(default_factory=dict)
+    captions: tuple[Caption, ...] = ()
+    storyboard: Storyboard | None = None
     elapsed_s: float = 0.0
 
 
@@ -270,6 +284,19 @@ class Task(Record):
     def done(self) -> bool:
         """Whether its result has been accepted."""
         return self.result is not None
+
+
+def tracks_complete(tasks: Iterable[Task]) -> bool:
+    """Whether all that a video cannot do without is done."""
+    return all(task.done for task in tasks if task.kind not in EXTRAS)
+
+
+def due(tasks: Iterable[Task]) -> list[Task]:
+    """What there is to do now, in the order in which it should start."""
+    tasks = [*tasks]
+    waiting = frozenset() if tracks_complete(tasks) else AFTERWARDS
+    undone = [task for task in tasks if not task.done and task.kind not in waiting]
+    return sorted(undone, key=lambda task: task.order)
 
 
 class Omission(Record):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -14,7 +15,8 @@ _X264: Final = re.compile(rb"x264 - core .*? options: ([ -~]+)")
 _BY_DESIGN: Final = frozenset({"threads", "lookahead_threads", "sliced_threads", "zones"})
 """Settings in which the variants differ on purpose."""
 
-_PSNR: Final = re.compile(r"average:([\d.]+)")
+_PSNR: Final = re.compile(r"PSNR .*average:([\d.]+)")
+_SSIM: Final = re.compile(r"SSIM .*All:([\d.]+)")
 
 
 def joined(folder: Path, track: int) -> Path:
@@ -39,20 +41,30 @@ def settings(track: Path) -> dict[str, str]:
     return {name: value for name, _, value in options if name not in _BY_DESIGN}
 
 
-def psnr_db(encoded: Path, source: Path, plan: Plan, rendition: Rendition) -> float:
-    """Likeness of a track to its source, scaled to the same size: the mean over all frames and planes."""
+@dataclass(frozen=True, kw_only=True)
+class Likeness:
+    """How near a track comes to its source: the mean over all frames and planes."""
+
+    psnr_db: float
+    ssim: float
+
+
+def likeness(encoded: Path, source: Path, plan: Plan, rendition: Rendition) -> Likeness:
+    """Likeness of a track to its source, scaled to the same size; both measures from one decode."""
     # Frame n is compared with frame n, however the two files' clocks differ.
     numbered = f"settb=1/1000,setpts=N*1000*{plan.fps.den}/{plan.fps.num}"
     graph = (
-        f"[0:v]{numbered}[encoded];"
+        f"[0:v]{numbered},split[encoded][encoded2];"
         f"[1:V:0]fps={plan.fps.num}/{plan.fps.den}:round=near,"
-        f"scale={rendition.width}:{rendition.height}:flags=bicubic,format=yuv420p,{numbered}[source];"
-        "[encoded][source]psnr"
+        f"scale={rendition.width}:{rendition.height}:flags=bicubic,format=yuv420p,{numbered},"
+        "split[source][source2];[encoded][source]psnr[one];[encoded2][source2]ssim[other]"
     )
-    said = _ffmpeg("-i", str(encoded), "-i", str(source), "-filter_complex", graph, "-f", "null", "-")
-    found = _PSNR.search(said)
-    assert found is not None, said
-    return float(found[1])
+    outputs = (part for name in ("one", "other") for part in ("-map", f"[{name}]", "-f", "null", "-"))
+    said = _ffmpeg("-i", str(encoded), "-i", str(source), "-filter_complex", graph, *outputs)
+    psnr, ssim = _PSNR.search(said), _SSIM.search(said)
+    assert psnr is not None, said
+    assert ssim is not None, said
+    return Likeness(psnr_db=float(psnr[1]), ssim=float(ssim[1]))
 
 
 def _ffmpeg(*arguments: str) -> str:

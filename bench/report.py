@@ -65,7 +65,7 @@ def _line(measured: str, row: Row) -> tuple[str, ...]:
 def _compared(metric: Metric, against: Sequence[float]) -> tuple[str, str]:
     if not against:
         return "", ""
-    form = "{:+.2f}" if metric.logarithmic else "{:.2f}"
+    form = f"{{:+.{metric.digits}f}}" if metric.logarithmic else "{:.2f}"
     return form.format(median(against)), " to ".join(form.format(end) for end in (min(against), max(against)))
 
 

@@ -1,11 +1,16 @@
-"""The yardstick of transcoding: one ffmpeg process makes the whole ladder from one decode, as DASH segments.
+"""The yardsticks of transcoding: what one would type without TritonTube, as DASH segments.
 
-This is what one would type without TritonTube. Sizes, rates and encoder settings are those of the plan; only
-what cutting into pieces makes necessary is left out.
+One ffmpeg process that makes the whole ladder from one decode; and one process per rendition, which is how
+most other video servers share the work (PeerTube has a job for each resolution, MediaCMS one for each
+profile). Sizes, rates and encoder settings are those of the plan; only what cutting into pieces makes
+necessary is left out.
 """
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -15,9 +20,11 @@ from services.transcoder.process import Limits, run_ffmpeg
 _LIMITS: Final = Limits(wall_s=3600, file_bytes=1 << 40)
 """The same niceness and watchdog as the pieces have."""
 
+_SEGMENTS: Final = "$Number%05d$.m4s"
+
 
 async def encode(source: Path, plan: Plan, folder: Path, *, threads: int | None) -> None:
-    """Make the ladder.
+    """Make the ladder in one process.
 
     Args:
         source: the video.
@@ -25,42 +32,83 @@ async def encode(source: Path, plan: Plan, folder: Path, *, threads: int | None)
         folder: gets `<track>-init.mp4` and `<track>-<number>.m4s`, tracks counted from 0 as in the plan.
         threads: of the decoder and of each encoder; None leaves it to ffmpeg.
     """
-    await run_ffmpeg(lambda _: command(source, plan, folder, threads=threads), [], limits=_LIMITS)
+    everything = _Share(
+        renditions=plan.renditions,
+        sounds=tuple(track.index for track in plan.audio),
+        name="$RepresentationID$",
+    )
+    await _run(source, plan, folder, everything, threads=threads)
 
 
-def command(source: Path, plan: Plan, folder: Path, *, threads: int | None) -> list[str]:
-    """The command line."""
+async def encode_each(source: Path, plan: Plan, folder: Path, *, workers: int) -> None:
+    """Make the ladder in one process of one thread per track, the largest first, `workers` at a time."""
+    waiting = iter(sorted(_shares(plan), key=lambda share: -share.pixels))
+    async with asyncio.TaskGroup() as group:
+        for _ in range(workers):
+            group.create_task(_work(source, plan, folder, waiting))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Share:
+    """The tracks that one process makes."""
+
+    renditions: tuple[Rendition, ...] = ()
+    sounds: tuple[int, ...] = ()
+    name: str
+    """What the tracks' files are called, before the dash."""
+
+    @property
+    def pixels(self) -> int:
+        return sum(rendition.width * rendition.height for rendition in self.renditions)
+
+
+def _shares(plan: Plan) -> Iterator[_Share]:
+    for number, rendition in enumerate(plan.renditions):
+        yield _Share(renditions=(rendition,), name=str(number))
+    for number, track in enumerate(plan.audio, start=len(plan.renditions)):
+        yield _Share(sounds=(track.index,), name=str(number))
+
+
+async def _work(source: Path, plan: Plan, folder: Path, waiting: Iterator[_Share]) -> None:
+    for share in waiting:
+        await _run(source, plan, folder, share, threads=1)
+
+
+async def _run(source: Path, plan: Plan, folder: Path, share: _Share, *, threads: int | None) -> None:
+    await run_ffmpeg(lambda _: _command(source, plan, folder, share, threads=threads), [], limits=_LIMITS)
+
+
+def _command(source: Path, plan: Plan, folder: Path, share: _Share, *, threads: int | None) -> list[str]:
     limited = () if threads is None else ("-threads", str(threads))
     return [
         *("ffmpeg", "-nostdin", "-v", "warning", "-y", *limited, "-i", str(source)),
-        *("-filter_complex", _filters(plan)),
-        *_video(plan),
-        *_audio(plan),
+        *_video(plan, share.renditions),
+        *_audio(share.sounds),
         *limited,
-        *_dash(plan, folder),
+        *_dash(folder, share),
     ]
 
 
-def _filters(plan: Plan) -> str:
-    count = len(plan.renditions)
-    split = "".join(f"[s{number}]" for number in range(count))
-    scaled = (
-        f"[s{number}]scale={rendition.width}:{rendition.height}:flags=bicubic,format=yuv420p[v{number}]"
-        for number, rendition in enumerate(plan.renditions)
-    )
-    return ";".join((f"[0:V:0]fps={plan.fps.num}/{plan.fps.den}:round=near,split={count}{split}", *scaled))
-
-
-def _video(plan: Plan) -> list[str]:
+def _video(plan: Plan, renditions: tuple[Rendition, ...]) -> list[str]:
+    if not renditions:
+        return []
     size = plan.segment_frames
-    outputs = (
-        part for number, rendition in enumerate(plan.renditions) for part in _rendition(number, rendition)
-    )
+    outputs = (part for number, rendition in enumerate(renditions) for part in _rendition(number, rendition))
     return [
-        *outputs,
+        *("-filter_complex", _filters(plan, renditions), *outputs),
         *("-c:v", "libx264", "-preset", "veryfast", "-profile:v", "high", "-crf", "23"),
         *("-x264-params", f"keyint={size}:min-keyint={size}:scenecut=0:open-gop=0"),
     ]
+
+
+def _filters(plan: Plan, renditions: tuple[Rendition, ...]) -> str:
+    count = len(renditions)
+    split = "".join(f"[s{number}]" for number in range(count))
+    scaled = (
+        f"[s{number}]scale={rendition.width}:{rendition.height}:flags=bicubic,format=yuv420p[v{number}]"
+        for number, rendition in enumerate(renditions)
+    )
+    return ";".join((f"[0:V:0]fps={plan.fps.num}/{plan.fps.den}:round=near,split={count}{split}", *scaled))
 
 
 def _rendition(number: int, rendition: Rendition) -> tuple[str, ...]:
@@ -68,16 +116,17 @@ def _rendition(number: int, rendition: Rendition) -> tuple[str, ...]:
     return ("-map", f"[v{number}]", f"-maxrate:v:{number}", str(rate), f"-bufsize:v:{number}", str(buffer))
 
 
-def _audio(plan: Plan) -> list[str]:
-    tracks = [part for track in plan.audio for part in ("-map", f"0:a:{track.index}")]
+def _audio(sounds: Iterable[int]) -> list[str]:
+    tracks = [part for index in sounds for part in ("-map", f"0:a:{index}")]
     return [*tracks, "-c:a", "aac", "-b:a", "128k", "-ac", "2", "-ar", "48000"] if tracks else []
 
 
-def _dash(plan: Plan, folder: Path) -> list[str]:
-    sets = "id=0,streams=v" + (" id=1,streams=a" if plan.audio else "")
+def _dash(folder: Path, share: _Share) -> list[str]:
+    kinds = [kind for kind, tracks in (("v", share.renditions), ("a", share.sounds)) if tracks]
+    sets = " ".join(f"id={number},streams={kind}" for number, kind in enumerate(kinds))
     return [
         *("-f", "dash", "-seg_duration", "4", "-adaptation_sets", sets),
-        *("-init_seg_name", "$RepresentationID$-init.mp4"),
-        *("-media_seg_name", "$RepresentationID$-$Number%05d$.m4s"),
-        str(folder / "manifest.mpd"),
+        *("-init_seg_name", f"{share.name}-init.mp4", "-media_seg_name", f"{share.name}-{_SEGMENTS}"),
+        # Nobody reads the manifest, but no two processes may write the same.
+        str(folder / f"manifest-{share.name.strip('$')}.mpd"),
     ]

@@ -11,6 +11,7 @@ from services.shared.messages import (
     BULK_QUEUE,
     FIRST_QUEUE,
     LATE_QUEUE,
+    WATCHED_QUEUE,
     MessageType,
     PlanJob,
     TaskJob,
@@ -54,6 +55,15 @@ class Dispatcher:
         """
         job = TaskJob(video_id=video.id, generation=video.generation, task=task.name)
         await self._publish(FIRST_QUEUE if task.urgent else BULK_QUEUE, video, task, job)
+
+    async def hasten(self, video: Video, task: Task) -> None:
+        """Have a task done before those of videos that nobody watches; its first message is still under way.
+
+        Raises:
+            UnavailableError: the broker did not confirm in time.
+        """
+        job = TaskJob(video_id=video.id, generation=video.generation, task=task.name)
+        await self._publish(WATCHED_QUEUE, video, task, job)
 
     async def redo(self, video: Video, task: Task, *, tracks: tuple[str, ...] = ()) -> None:
         """Ask some worker to do a finished task once more, or some of its tracks.

@@ -10,6 +10,11 @@ from services.shared.video import Record, Status
 FIRST_QUEUE: Final = "transcode.first"
 BULK_QUEUE: Final = "transcode.bulk"
 LATE_QUEUE: Final = "transcode.late"
+WATCHED_QUEUE: Final = "transcode.watched"
+"""Second messages for the next tasks of videos that somebody watches while they are made."""
+
+JOB_QUEUES: Final = (FIRST_QUEUE, WATCHED_QUEUE, BULK_QUEUE, LATE_QUEUE)
+"""Where workers take jobs from, the preferred one first."""
 """What nobody waits for: done while there is nothing else to do."""
 
 

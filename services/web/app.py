@@ -23,6 +23,7 @@ from services.shared.settings import WebSettings
 from services.web import ringfiles
 from services.web.api import VideoApi
 from services.web.assets import Assets
+from services.web.audience import Audience
 from services.web.cache import ContentCache
 from services.web.guard import Guard
 from services.web.health import Check, Health
@@ -71,7 +72,11 @@ class WebApp:
         self.catalog = Catalog(backing.etcd)
         files = ringfiles.RingFiles(backing.store)
         self._cache = ContentCache(limit_bytes=backing.settings.cache_bytes, load=files.load)
-        self._manifests = Manifests(catalog=self.catalog, book=WorkBook(backing.etcd), cache=self._cache)
+        book, dispatcher = WorkBook(backing.etcd), Dispatcher(backing.broker)
+        self.audience = Audience(catalog=self.catalog, book=book, dispatcher=dispatcher)
+        self._manifests = Manifests(
+            catalog=self.catalog, book=book, cache=self._cache, on_live=self.audience.seen
+        )
         self.newsroom = Newsroom(self.catalog, on_hint=self._forget)
         patience = Patience(self._cache, self._manifests.promises)
         self._playback = Playback(file=patience.get, stream=files.stream, manifest=self._manifests.get)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Final
@@ -49,7 +50,11 @@ class _State:
 class Manifests:
     """Manifests by video and name."""
 
-    def __init__(self, *, catalog: Catalog, book: WorkBook, cache: ContentCache) -> None:
+    def __init__(
+        self, *, catalog: Catalog, book: WorkBook, cache: ContentCache, on_live: Callable[[str], None]
+    ) -> None:
+        """`on_live` is told the id of each video that somebody watches while it is made."""
+        self._on_live = on_live
         self._catalog = catalog
         self._book = book
         self._cache = cache
@@ -68,6 +73,7 @@ class Manifests:
             return await self._cache.get(f"{video_id}/{final_file(name, state.video.generation)}")
         if name not in state.rendered:
             state.rendered[name] = _render(name, state)
+        self._on_live(video_id)
         return state.rendered[name]
 
     async def promises(self, video_id: str, name: str) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final
 
 from pydantic import ValidationError
 
@@ -14,12 +13,10 @@ from services.shared.catalog import Catalog, Starts, WorkBook
 from services.shared.dispatch import Dispatcher
 from services.shared.errors import ConflictError, NotFoundError
 from services.shared.etcd import EtcdClient
-from services.shared.messages import BULK_QUEUE, FIRST_QUEUE, LATE_QUEUE
+from services.shared.messages import JOB_QUEUES
 from services.shared.video import PLAYABLE, Record, Task, Video
 
 log = logging.getLogger(__name__)
-
-_QUEUES: Final = (FIRST_QUEUE, BULK_QUEUE, LATE_QUEUE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +74,7 @@ class JobDesk:
             UnavailableError: the broker is away.
         """
         found: list[Envelope] = []
-        for queue in _QUEUES:
+        for queue in JOB_QUEUES:
             found += await self._dead_letters.list(queue, limit=limit)
         return [letter for letter in found if selection.fits(letter)]
 
@@ -87,7 +84,7 @@ class JobDesk:
         Raises:
             UnavailableError: the broker is away; some may be gone.
         """
-        return sum([await self._dead_letters.discard(queue, selection.fits) for queue in _QUEUES])
+        return sum([await self._dead_letters.discard(queue, selection.fits) for queue in JOB_QUEUES])
 
     async def requeue(self, selection: Selection) -> Requeued:
         """Have given-up jobs done after all. What is to be done is read from the records, not the letters.

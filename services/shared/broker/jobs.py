@@ -18,7 +18,7 @@ from services.shared.broker.waits import first_of
 from services.shared.broker.work import GiveUp, Handler, Work, no_mourning
 from services.shared.errors import UnavailableError
 from services.shared.lifecycle import background
-from services.shared.messages import BULK_QUEUE, FIRST_QUEUE, LATE_QUEUE
+from services.shared.messages import JOB_QUEUES
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ class JobConsumer:
         on_control: OnControl = ignore,
         on_dead: GiveUp = no_mourning,
         describe: Callable[[Envelope], str] = plain_description,
-        queues: Sequence[str] = (FIRST_QUEUE, BULK_QUEUE, LATE_QUEUE),
+        queues: Sequence[str] = JOB_QUEUES,
         max_attempts: int = 5,
         patience_s: float = PATIENCE_S,
     ) -> None:

@@ -7,9 +7,10 @@
     tritontube.dead (topic)    --<queue>-->            dead.<queue>
     tritontube.events (topic)  --video.*-->            one queue per listener
 
-`<queue>` is a work queue: `transcode.first`, `.bulk`, `.late` or `storage.handoff.<node>`. Priority is three
-queues rather than `x-max-priority`, which quorum queues refuse before RabbitMQ 4. A queue's arguments can
-never be changed once it exists (the broker answers 406), so they are few; tunables belong into policies.
+`<queue>` is a work queue: `transcode.first`, `.watched`, `.bulk`, `.late` or `storage.handoff.<node>`.
+Priority is four queues rather than `x-max-priority`, which quorum queues refuse before RabbitMQ 4. A queue's
+arguments can never be changed once it exists (the broker answers 406), so they are few; tunables belong into
+policies.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from services.shared.messages import BULK_QUEUE, FIRST_QUEUE, LATE_QUEUE
+from services.shared.messages import JOB_QUEUES
 
 JOBS: Final = "tritontube.jobs"
 EVENTS: Final = "tritontube.events"
@@ -94,7 +95,7 @@ class Topology:
 
 def is_work_queue(name: str) -> bool:
     """Whether jobs may be sent there; anything else is a mistake, not a new queue."""
-    return name in {FIRST_QUEUE, BULK_QUEUE, LATE_QUEUE} or _HANDOFF.fullmatch(name) is not None
+    return name in JOB_QUEUES or _HANDOFF.fullmatch(name) is not None
 
 
 def dead_queue(work_queue: str) -> str:

@@ -108,6 +108,8 @@ class TranscoderSettings(Settings):
     """ffmpeg is killed when it makes no progress for so long."""
     job_timeout_s: float = Field(default=20 * 60.0, gt=0, le=29 * 60)
     """Wall time of one ffmpeg run; under the broker's acknowledgement timeout of 30 minutes."""
+    verify: bool = False
+    """Look at each finished video as a whole, while there is nothing else to do; see docs/transcoding.md."""
     sweep_interval_s: float = Field(default=10.0, gt=0)
     """How often lost messages and forgotten videos are looked for."""
     unserved_after_s: float = Field(default=30.0, gt=0)

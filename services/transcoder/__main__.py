@@ -14,7 +14,7 @@ from functools import cached_property
 
 from services.shared import lifecycle, service
 from services.shared.broker import Broker, JobConsumer
-from services.shared.catalog import Catalog, Starts, WorkBook
+from services.shared.catalog import Catalog, Starts, Verifications, WorkBook
 from services.shared.content import ContentStore
 from services.shared.dispatch import Dispatcher
 from services.shared.etcd import EtcdClient
@@ -84,13 +84,21 @@ class _Tools:
         return WorkBook(self.etcd)
 
     @cached_property
+    def verifications(self) -> Verifications:
+        return Verifications(self.etcd)
+
+    @cached_property
     def dispatcher(self) -> Dispatcher:
         return Dispatcher(self.broker)
 
     @cached_property
     def progress(self) -> Progress:
         return Progress(
-            catalog=self.catalog, book=self.book, content=self.content, dispatcher=self.dispatcher
+            catalog=self.catalog,
+            book=self.book,
+            content=self.content,
+            dispatcher=self.dispatcher,
+            verify=self.settings.verify,
         )
 
     @cached_property
@@ -167,6 +175,7 @@ def _sweeper(tools: _Tools) -> Sweeper:
     return Sweeper(
         catalog=tools.catalog,
         book=tools.book,
+        verifications=tools.verifications,
         broker=tools.broker,
         dispatcher=tools.dispatcher,
         progress=tools.progress,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from services.shared.catalog import Catalog, WorkBook, keys, now_ms
+from services.shared.catalog import PLAN, Catalog, WorkBook, keys, now_ms
 from services.shared.dispatch import Dispatcher
 from services.shared.errors import FencedError, PermanentJobError, UnsupportedMediaError
 from services.shared.messages import PlanJob
@@ -57,7 +57,8 @@ class Planner:
         await self._begin(video)
 
     async def _write_plan(self, video: Video, *, take_over: bool) -> None:
-        async with self._book.planning(
+        async with self._book.doing(
+            PLAN,
             video.id,
             video.generation,
             worker=self._session.instance,

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import logging
 
-from services.shared.catalog import Catalog, WorkBook, now_ms
+from services.shared.catalog import Catalog, WorkBook, now_ms, wanted_ops
 from services.shared.content import ContentStore
 from services.shared.dispatch import Dispatcher
-from services.shared.errors import ConflictError, FencedError
+from services.shared.errors import ConflictError, FencedError, UnavailableError
+from services.shared.etcd import Op
 from services.shared.manifest import final_files, is_begun
 from services.shared.video import (
     ACTIVE,
@@ -34,12 +35,28 @@ class Progress:
     """Moves videos along as their tasks get done."""
 
     def __init__(
-        self, *, catalog: Catalog, book: WorkBook, content: ContentStore, dispatcher: Dispatcher
+        self,
+        *,
+        catalog: Catalog,
+        book: WorkBook,
+        content: ContentStore,
+        dispatcher: Dispatcher,
+        verify: bool,
     ) -> None:
+        """Set up.
+
+        Args:
+            catalog: the videos.
+            book: their tasks.
+            content: where manifests go.
+            dispatcher: publishes news and work.
+            verify: whether videos that become ready are to be verified.
+        """
         self._catalog = catalog
         self._book = book
         self._content = content
         self._dispatcher = dispatcher
+        self._verify = verify
 
     async def advance(self, video_id: str, generation: int) -> Video:
         """Publish what is in the ring by now.
@@ -58,12 +75,15 @@ class Progress:
             return _measured(video, plan, tasks, available), available
 
         try:
-            after = await self._catalog.publish(video_id, measure)
+            after = await self._catalog.publish(video_id, measure, also=self._consequences)
         except FencedError:
             return before
         if after != before:
             await self._tell(before, after)
         return after
+
+    def _consequences(self, before: Video, after: Video) -> list[Op]:
+        return wanted_ops(after) if self._verify and _has_become_ready(before, after) else []
 
     async def _work(self, video: Video, generation: int) -> tuple[Plan, list[Task]]:
         # A video that is ready may still get its poster.
@@ -86,6 +106,18 @@ class Progress:
         if after.status is not before.status:
             log.info("video %s: %s (%s)", after.id, after.status, after.title)
         await self._dispatcher.news(after, what="progress" if after.status is before.status else "status")
+        if self._verify and _has_become_ready(before, after):
+            await self._ask_for_verification(after)
+
+    async def _ask_for_verification(self, video: Video) -> None:
+        try:
+            await self._dispatcher.verification(video)
+        except UnavailableError as error:  # then a sweep asks
+            log.warning("video %s: nobody could be asked to verify it: %s", video.id, error)
+
+
+def _has_become_ready(before: Video, after: Video) -> bool:
+    return after.status is Status.READY and before.status is not Status.READY
 
 
 def _measured(video: Video, plan: Plan, tasks: list[Task], available: Availability) -> Video:

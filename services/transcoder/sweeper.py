@@ -13,10 +13,10 @@ import random
 from typing import Final
 
 from services.shared.broker import Broker
-from services.shared.catalog import PLAN, Catalog, WorkBook, now_ms
+from services.shared.catalog import PLAN, VERIFY, Catalog, Verifications, WorkBook, now_ms
 from services.shared.dispatch import Dispatcher
 from services.shared.errors import NotFoundError, UnavailableError
-from services.shared.messages import BULK_QUEUE, FIRST_QUEUE
+from services.shared.messages import BULK_QUEUE, FIRST_QUEUE, LATE_QUEUE
 from services.shared.video import Status, Task, Video
 from services.transcoder.progress import Progress
 
@@ -34,6 +34,7 @@ class Sweeper:
         *,
         catalog: Catalog,
         book: WorkBook,
+        verifications: Verifications,
         broker: Broker,
         dispatcher: Dispatcher,
         progress: Progress,
@@ -42,6 +43,7 @@ class Sweeper:
     ) -> None:
         self._catalog = catalog
         self._book = book
+        self._verifications = verifications
         self._broker = broker
         self._dispatcher = dispatcher
         self._progress = progress
@@ -64,6 +66,10 @@ class Sweeper:
         Raises:
             UnavailableError: a backing service is away.
         """
+        await self._sweep_active()
+        await self._sweep_unverified()
+
+    async def _sweep_active(self) -> None:
         first_before_ms = await self._lost_before_ms(FIRST_QUEUE)
         bulk_before_ms = await self._lost_before_ms(BULK_QUEUE)
         for video_id in await self._catalog.active_ids():
@@ -72,6 +78,18 @@ class Sweeper:
                 await self._look(video, first_before_ms, bulk_before_ms)
             except NotFoundError:
                 continue  # deleted meanwhile
+
+    async def _sweep_unverified(self) -> None:
+        late_before_ms = await self._lost_before_ms(LATE_QUEUE)
+        for video_id in await self._verifications.unserved(before_ms=late_before_ms):
+            try:
+                video = await self._catalog.get(video_id)
+            except NotFoundError:
+                continue  # deleted meanwhile
+            claimed = await self._book.claimed(video.id, video.generation)
+            if VERIFY not in claimed and await self._verifications.touch(video_id, before_ms=late_before_ms):
+                log.info("video %s: nobody verifies it; asking again", video_id)
+                await self._dispatcher.verification(video)
 
     async def _look(self, video: Video, first_before_ms: int, bulk_before_ms: int) -> None:
         claimed = await self._book.claimed(video.id, video.generation)

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from services.shared.catalog import Catalog, Starts, WorkBook, keys, now_ms
+from services.shared.catalog import PLAN, Catalog, Starts, WorkBook, keys, now_ms
 from services.shared.errors import ConflictError, FencedError, NotFoundError, PermanentJobError
 from services.shared.etcd import EtcdClient
 from services.shared.video import (
@@ -275,12 +275,12 @@ async def test_one_worker_plans_a_video_until_the_broker_gives_up_on_it(book, et
     video_id = new_video_id()
     async with etcd_client.lease(10) as lease:
         how = {"lease_id": lease.id, "take_over": False}
-        async with book.planning(video_id, 0, worker="w1", **how):
+        async with book.doing(PLAN, video_id, 0, worker="w1", **how):
             assert await book.claimed(video_id, 0) == {"plan": "w1"}
-            with pytest.raises(FencedError, match="Somebody else plans"):
-                async with book.planning(video_id, 0, worker="w2", **how):
+            with pytest.raises(FencedError, match="Somebody else"):
+                async with book.doing(PLAN, video_id, 0, worker="w2", **how):
                     pytest.fail("two plan it")
-            async with book.planning(video_id, 0, worker="w3", lease_id=lease.id, take_over=True):
+            async with book.doing(PLAN, video_id, 0, worker="w3", lease_id=lease.id, take_over=True):
                 assert await book.claimed(video_id, 0) == {"plan": "w3"}
         assert await book.claimed(video_id, 0) == {}
 

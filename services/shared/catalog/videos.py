@@ -31,6 +31,9 @@ Decision = Callable[[Video], Video]
 Consequences = Callable[[Video], Sequence[EtcdOp]]
 """What else happens in the transaction that replaces this record."""
 
+Effects = Callable[[Video, Video], Sequence[EtcdOp]]
+"""What else happens in the transaction that replaces the first record by the second."""
+
 Measure = Callable[[Video], Awaitable[tuple[Video, Availability]]]
 """Reads what is done by now, and gives the record and the availability that follow from it."""
 
@@ -105,8 +108,10 @@ class Catalog:
                 return after
         raise UnavailableError(f"The record of video {video_id} is changed by too many at once.")
 
-    async def publish(self, video_id: str, measure: Measure) -> Video:
-        """Store what `measure` finds: the record and the availability, in one transaction.
+    async def publish(
+        self, video_id: str, measure: Measure, *, also: Effects = lambda _before, _after: ()
+    ) -> Video:
+        """Store what `measure` finds: the record and the availability, and `also`, in one transaction.
 
         `measure` runs after the record was read, so when several workers publish at once, the one whose
         transaction succeeds last has also measured last: availability never goes back.
@@ -121,7 +126,8 @@ class Catalog:
             after, availability = await measure(before)
             if after == before and availability == await self.availability(video_id):
                 return before
-            if await self._swap(kv, after, (put_op(keys.availability(video_id), availability.encode()),)):
+            published = put_op(keys.availability(video_id), availability.encode())
+            if await self._swap(kv, after, (published, *also(before, after))):
                 return after
         raise UnavailableError(f"The record of video {video_id} is changed by too many at once.")
 
@@ -309,9 +315,9 @@ def _tombstone(name: str) -> EtcdOp:
 
 
 def _burial(video_id: str) -> list[EtcdOp]:
-    single = (keys.video(video_id), keys.active(video_id), keys.availability(video_id))
+    single = (keys.video, keys.active, keys.availability, keys.verification, keys.unverified)
     return [
-        *(delete_op(key) for key in single),
+        *(delete_op(key(video_id)) for key in single),
         *(delete_prefix_op(prefix) for prefix in keys.everything_of(video_id)),
         _tombstone(video_id),
     ]
@@ -341,4 +347,5 @@ def restarted(video: Video, *, whole: bool = False) -> Video:
         audio=(),
         omitted=(),
         poster=False,
+        verdict=None,
     )

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import Final
 
 from services.shared.catalog import keys
-from services.shared.catalog.starts import PLAN
 from services.shared.catalog.videos import now_ms
 from services.shared.errors import FencedError, NotFoundError, UnavailableError
 from services.shared.etcd import EtcdClient, absent, delete_op, exists, put_op, unchanged, value_is
@@ -136,20 +135,20 @@ class WorkBook:
         return claim
 
     @asynccontextmanager
-    async def planning(
-        self, video_id: str, generation: int, *, worker: str, lease_id: int, take_over: bool
+    async def doing(
+        self, job: str, video_id: str, generation: int, *, worker: str, lease_id: int, take_over: bool
     ) -> AsyncIterator[None]:
-        """Be the one who plans a video: however long that takes, nobody else is asked to meanwhile.
+        """Be the one who does a job that is no task: however long that takes, nobody else is asked to.
 
         Raises:
-            FencedError: a live worker plans it, and `take_over` is not set; the body has not run.
+            FencedError: a live worker does it, and `take_over` is not set; the body has not run.
         """
-        key = keys.claim(video_id, generation, PLAN)
+        key = keys.claim(video_id, generation, job)
         value = ClaimRecord(worker=worker, token=secrets.token_hex(8)).encode()
         compares = [] if take_over else [absent(key)]
         result = await self._etcd.txn(compares, [put_op(key, value, lease_id=lease_id)])
         if not result.succeeded:
-            raise FencedError(f"Somebody else plans video {video_id}.")
+            raise FencedError(f"Somebody else does this already: {job} of video {video_id}.")
         try:
             yield
         finally:

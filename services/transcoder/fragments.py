@@ -10,11 +10,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from services.shared.boxes import box_header, boxes, flags, inside, uint
 from services.shared.errors import InvalidRequestError
 from services.transcoder.sample_entry import AAC_LC, CONFIGURATIONS, VISUAL_ENTRY_BYTES, codec_string
 
-_HEADER_BYTES: Final = 8
-_LONG_HEADER_BYTES: Final = 16
 _TFHD_BASE_DATA_OFFSET: Final = 0x000001
 _TFHD_DESCRIPTION_INDEX: Final = 0x000002
 _TFHD_DEFAULT_DURATION: Final = 0x000008
@@ -87,7 +86,7 @@ class FragmentParser:
 
     def _next_box(self) -> tuple[bytes, bytes] | None:
         """Kind and content of the next box once it is all there; its bytes move to the current segment."""
-        header = _box_header(self._buffer)
+        header = box_header(self._buffer)
         if header is None:
             return None
         kind, start, size = header
@@ -106,104 +105,62 @@ class FragmentParser:
         return data
 
 
-def _box_header(data: bytes | bytearray) -> tuple[bytes, int, int] | None:
-    """Kind, offset of the content and size of the box at the start; None: not enough bytes yet."""
-    if len(data) < _HEADER_BYTES:
-        return None
-    size = int.from_bytes(data[:4], "big")
-    if size != 1:
-        return bytes(data[4:8]), _HEADER_BYTES, size
-    if len(data) < _LONG_HEADER_BYTES:
-        return None
-    return bytes(data[4:8]), _LONG_HEADER_BYTES, int.from_bytes(data[8:16], "big")
-
-
-def _boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Kind and content of the boxes side by side in `data`."""
-    while header := _box_header(data):
-        kind, start, size = header
-        if not start <= size <= len(data):
-            raise InvalidRequestError("An MP4 box reaches beyond the one around it.")
-        yield kind, data[start:size]
-        data = data[size:]
-
-
-def _inside(data: bytes, *path: bytes) -> bytes:
-    """Content of the first box found by descending along `path`."""
-    for wanted in path:
-        found = next((content for kind, content in _boxes(data) if kind == wanted), None)
-        if found is None:
-            raise InvalidRequestError(f"The MP4 stream has no {wanted.decode('latin-1')} box.")
-        data = found
-    return data
-
-
 def _init_segment(data: bytes, moov: bytes) -> InitSegment:
-    media = _inside(moov, b"trak", b"mdia")
-    return InitSegment(data=data, timescale=_timescale(_inside(media, b"mdhd")), codec=_codec(media))
+    media = inside(moov, b"trak", b"mdia")
+    return InitSegment(data=data, timescale=_timescale(inside(media, b"mdhd")), codec=_codec(media))
 
 
 def _timescale(mdhd: bytes) -> int:
     # Version, flags, then creation and modification time of 4 bytes each, or 8 in version 1.
-    return _uint(mdhd, 20 if _uint(mdhd, 0, 1) == 1 else 12)
+    return uint(mdhd, 20 if uint(mdhd, 0, 1) == 1 else 12)
 
 
 def _codec(media: bytes) -> str:
     # Version, flags and the number of entries stand before the sample entries.
-    entries = _inside(media, b"minf", b"stbl", b"stsd")[8:]
-    kind, entry = next(_boxes(entries), (b"", b""))
+    entries = inside(media, b"minf", b"stbl", b"stsd")[8:]
+    kind, entry = next(boxes(entries), (b"", b""))
     if kind == b"mp4a":
         return AAC_LC
     if kind not in CONFIGURATIONS:
         raise InvalidRequestError(f"The MP4 stream holds {kind!r}, no codec that is known here.")
     try:
-        return codec_string(kind, _inside(entry[VISUAL_ENTRY_BYTES:], CONFIGURATIONS[kind]))
+        return codec_string(kind, inside(entry[VISUAL_ENTRY_BYTES:], CONFIGURATIONS[kind]))
     except IndexError:
         raise InvalidRequestError("The MP4 stream's decoder configuration is too short.") from None
 
 
 def _media_segment(data: bytes, moof: bytes) -> MediaSegment:
-    traf = _inside(moof, b"traf")
-    default = _default_duration(_inside(traf, b"tfhd"))
-    runs = [_run(content, default) for kind, content in _boxes(traf) if kind == b"trun"]
+    traf = inside(moof, b"traf")
+    default = _default_duration(inside(traf, b"tfhd"))
+    runs = [_run(content, default) for kind, content in boxes(traf) if kind == b"trun"]
     return MediaSegment(
         data=data,
-        decode_time=_decode_time(_inside(traf, b"tfdt")),
+        decode_time=_decode_time(inside(traf, b"tfdt")),
         samples=sum(samples for samples, _ in runs),
         duration=sum(duration for _, duration in runs),
     )
 
 
 def _decode_time(tfdt: bytes) -> int:
-    return _uint(tfdt, 4, 8 if _uint(tfdt, 0, 1) == 1 else 4)
+    return uint(tfdt, 4, 8 if uint(tfdt, 0, 1) == 1 else 4)
 
 
 def _default_duration(tfhd: bytes) -> int:
-    flags = _flags(tfhd)
-    if not flags & _TFHD_DEFAULT_DURATION:
+    given = flags(tfhd)
+    if not given & _TFHD_DEFAULT_DURATION:
         return 0
     # Version, flags and track id, then whichever of the optional fields come before the duration.
-    offset = 8 + 8 * bool(flags & _TFHD_BASE_DATA_OFFSET) + 4 * bool(flags & _TFHD_DESCRIPTION_INDEX)
-    return _uint(tfhd, offset)
+    offset = 8 + 8 * bool(given & _TFHD_BASE_DATA_OFFSET) + 4 * bool(given & _TFHD_DESCRIPTION_INDEX)
+    return uint(tfhd, offset)
 
 
 def _run(trun: bytes, default_duration: int) -> tuple[int, int]:
     """Number of samples and their total duration."""
-    flags = _flags(trun)
-    samples = _uint(trun, 4)
-    if not flags & _TRUN_DURATION:
+    given = flags(trun)
+    samples = uint(trun, 4)
+    if not given & _TRUN_DURATION:
         return samples, samples * default_duration
-    start = 8 + 4 * bool(flags & _TRUN_DATA_OFFSET) + 4 * bool(flags & _TRUN_FIRST_FLAGS)
-    stride = 4 * sum(bool(flags & field) for field in _TRUN_PER_SAMPLE)
+    start = 8 + 4 * bool(given & _TRUN_DATA_OFFSET) + 4 * bool(given & _TRUN_FIRST_FLAGS)
+    stride = 4 * sum(bool(given & field) for field in _TRUN_PER_SAMPLE)
     ends = range(start, start + samples * stride, stride)
-    return samples, sum(_uint(trun, offset) for offset in ends)
-
-
-def _flags(full_box: bytes) -> int:
-    return _uint(full_box, 1, 3)
-
-
-def _uint(data: bytes, offset: int, size: int = 4) -> int:
-    if len(data) < offset + size:
-        raise InvalidRequestError("An MP4 box is too short for what it should hold.")
-    return int.from_bytes(data[offset : offset + size], "big")
+    return samples, sum(uint(trun, offset) for offset in ends)

@@ -13,6 +13,7 @@ from services.shared.etcd.client import EtcdClient
 from services.shared.etcd.endpoints import TlsFiles
 from services.shared.etcd.failures import CompactedError
 from services.shared.etcd.leases import Lease
+from services.shared.etcd.mirror import Mirror
 from services.shared.etcd.records import EndpointStatus, EventKind, KeyValue, Member, Snapshot, WatchEvent
 from services.shared.etcd.transactions import (
     Compare,
@@ -38,6 +39,7 @@ __all__ = [
     "KeyValue",
     "Lease",
     "Member",
+    "Mirror",
     "Op",
     "Snapshot",
     "TlsFiles",

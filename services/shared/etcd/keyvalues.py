@@ -10,7 +10,7 @@ from services.shared.errors import InvalidRequestError
 from services.shared.etcd.calls import Caller, unary
 from services.shared.etcd.failures import CompactedError
 from services.shared.etcd.ranges import after, encode_key, prefix_range
-from services.shared.etcd.records import KeyValue, Snapshot
+from services.shared.etcd.records import Changes, KeyValue, Snapshot
 from services.shared.etcd.transactions import Compare, Op, TxnResult, txn_request
 from services.shared.stubs.etcd import rpc_pb2
 
@@ -73,6 +73,18 @@ class KeyValueCalls:
         pages = [page async for page in self._pages(prefix, page_size=500, serializable=False)]
         kvs = tuple(KeyValue.from_wire(kv) for page in pages for kv in page.kvs)
         return Snapshot(kvs=kvs, revision=pages[0].header.revision)
+
+    async def changes(self, prefix: str, *, since: int, limit: int = 500) -> Changes:
+        """Return the keys that begin with `prefix` and were written at revision `since` or later.
+
+        Args:
+            prefix: which keys.
+            since: what was written before is counted, and left out.
+            limit: give up on more than so many; see `Changes.too_many`.
+        """
+        key, range_end = prefix_range(prefix)
+        request = rpc_pb2.RangeRequest(key=key, range_end=range_end, min_mod_revision=since, limit=limit)
+        return Changes.from_wire(await self._range(request))
 
     async def put(self, key: str, value: bytes, *, lease_id: int = 0) -> int:
         """Write a key, tied to a lease when `lease_id` is given; return the revision of the change.

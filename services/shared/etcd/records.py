@@ -7,7 +7,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from services.shared.etcd.ranges import decode_key
-from services.shared.stubs.etcd import kv_pb2
+from services.shared.stubs.etcd import kv_pb2, rpc_pb2
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,6 +71,29 @@ class Snapshot(NamedTuple):
     kvs: tuple[KeyValue, ...]
     """In the order of their keys."""
     revision: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Changes:
+    """What was written below a prefix since some revision. Keys that were deleted only show in `total`."""
+
+    kvs: tuple[KeyValue, ...]
+    total: int
+    """How many keys there are now, those that did not change included."""
+    revision: int
+    """Of the store, when it answered."""
+    too_many: bool
+    """There are more than were asked for; `kvs` is of no use then."""
+
+    @classmethod
+    def from_wire(cls, message: rpc_pb2.RangeResponse) -> Changes:
+        """Convert etcd's message."""
+        return cls(
+            kvs=tuple(map(KeyValue.from_wire, message.kvs)),
+            total=message.count,
+            revision=message.header.revision,
+            too_many=message.more,
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -62,6 +62,7 @@ class RangeRequest(_message.Message):
     LIMIT_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
     SERIALIZABLE_FIELD_NUMBER: _builtins.int
+    MIN_MOD_REVISION_FIELD_NUMBER: _builtins.int
     key: _builtins.bytes
     range_end: _builtins.bytes
     """Exclusive end of the range; empty for the single key."""
@@ -71,6 +72,8 @@ class RangeRequest(_message.Message):
     """Revision to read at, 0 for the newest."""
     serializable: _builtins.bool
     """Answer from the asked member's own state, possibly stale, without asking the others."""
+    min_mod_revision: _builtins.int
+    """Leave out keys last changed before this revision; they are counted all the same."""
     def __init__(
         self,
         *,
@@ -79,10 +82,11 @@ class RangeRequest(_message.Message):
         limit: _builtins.int = ...,
         revision: _builtins.int = ...,
         serializable: _builtins.bool = ...,
+        min_mod_revision: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "limit", b"limit", "range_end", b"range_end", "revision", b"revision", "serializable", b"serializable"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "limit", b"limit", "min_mod_revision", b"min_mod_revision", "range_end", b"range_end", "revision", b"revision", "serializable", b"serializable"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

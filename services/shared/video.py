@@ -334,6 +334,8 @@ class Video(Record):
     """It failed because the source is no video that can be played; the source has been purged."""
     source: Source
     progress: float = 0.0
+    playable_s: float = 0.0
+    """How much of it can be played from the beginning."""
     duration_s: float | None = None
     width: int | None = None
     height: int | None = None

@@ -14,7 +14,7 @@ from services.shared.content import ContentStore
 from services.shared.dispatch import Dispatcher
 from services.shared.errors import ConflictError, FencedError, UnavailableError
 from services.shared.etcd import Op
-from services.shared.manifest import final_files, is_begun
+from services.shared.manifest import final_files, is_begun, playable_s
 from services.shared.video import (
     ACTIVE,
     Availability,
@@ -125,6 +125,7 @@ def _measured(video: Video, plan: Plan, tasks: list[Task], available: Availabili
     changes: dict[str, object] = {
         "progress": 1.0 if available.complete else round(min(progress(plan, tasks), 0.99), 4),
         "poster": any(task.result.frames for task in tasks if task.kind is TaskKind.PICTURES and task.result),
+        "playable_s": playable_s(plan, available),
         "frames": available.frames if available.complete else plan.frames,
         "duration_s": _duration_s(plan, available),
         "renditions": _measured_ladder(plan, available) if available.complete else plan.renditions,

@@ -88,6 +88,7 @@ class VideoView(View):
     reason: str | None = Field(description="why it failed; null unless it did")
     retryable: bool = Field(description="whether it failed in a way that trying again may mend")
     progress: float = Field(description="how much of the work is done, 0 to 1")
+    playable_s: float = Field(description="how much can be watched so far, from the beginning")
     duration_s: float | None = Field(description="null until the original has been examined")
     width: int | None
     height: int | None
@@ -109,6 +110,7 @@ class VideoView(View):
             reason=video.reason if video.status is Status.FAILED else None,
             retryable=video.retryable,
             progress=video.progress,
+            playable_s=video.playable_s,
             duration_s=video.duration_s,
             width=video.width,
             height=video.height,

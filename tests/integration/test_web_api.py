@@ -52,6 +52,7 @@ async def test_a_video_tells_what_is_known_of_it(http, video):
         "reason": None,
         "retryable": False,
         "progress": 0.0,
+        "playable_s": 0.0,
         "duration_s": None,
         "width": None,
         "height": None,

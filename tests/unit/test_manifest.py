@@ -5,7 +5,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from services.shared.errors import NotFoundError
-from services.shared.manifest import final_files, is_begun, manifest, manifest_names, promised
+from services.shared.manifest import final_files, is_begun, manifest, manifest_names, playable_s, promised
 from services.shared.video import (
     HLS_FILE,
     MPD_FILE,
@@ -194,6 +194,13 @@ def test_all_tracks_begin_together_since_players_look_for_them_only_once():
         "a1-g2-init.mp4",
         "a1-g2-00000.m4s",
     }
+
+
+def test_a_video_can_be_played_as_far_as_each_of_its_tracks_goes():
+    assert playable_s(plan(), growing(**{"240p": 0})) == 0
+    assert playable_s(plan(), growing(**{"240p": 3, "360p": 0})) == 4.004
+    assert playable_s(plan(), growing(**{"240p": 3, "360p": 3})) == round((2 * 188 - 1) * 1024 / 48_000, 3)
+    assert playable_s(plan(), COMPLETE) == 21.588
 
 
 def test_of_a_complete_video_nothing_is_promised():

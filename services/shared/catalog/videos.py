@@ -343,6 +343,7 @@ def restarted(video: Video, *, whole: bool = False) -> Video:
         whole=whole or video.whole,
         reason=None,
         progress=0.0,
+        playable_s=0.0,
         renditions=(),
         audio=(),
         omitted=(),

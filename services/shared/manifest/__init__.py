@@ -5,6 +5,13 @@ and a known total duration (a recording in progress), and the playlists are of t
 there, static and VOD.
 """
 
-from services.shared.manifest.manifests import final_files, is_begun, manifest, manifest_names, promised
+from services.shared.manifest.manifests import (
+    final_files,
+    is_begun,
+    manifest,
+    manifest_names,
+    playable_s,
+    promised,
+)
 
-__all__ = ["final_files", "is_begun", "manifest", "manifest_names", "promised"]
+__all__ = ["final_files", "is_begun", "manifest", "manifest_names", "playable_s", "promised"]

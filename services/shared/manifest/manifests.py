@@ -25,6 +25,11 @@ def is_begun(plan: Plan, available: Availability) -> bool:
     return Presentation(plan=plan, available=available).begun
 
 
+def playable_s(plan: Plan, available: Availability) -> float:
+    """How many seconds can be played from the beginning."""
+    return round(float(Presentation(plan=plan, available=available).playable), 3)
+
+
 def promised(plan: Plan, available: Availability) -> frozenset[str]:
     """Names of the files that manifests tell of though they are still being made: see `Presentation`."""
     return Presentation(plan=plan, available=available).promised()

@@ -81,6 +81,14 @@ class Presentation:
         sound = [audio.name for audio in self.plan.audio[:1]]
         return bool(lowest) and all(self._there(track) for track in (*lowest, *sound))
 
+    @property
+    def playable(self) -> Fraction:
+        """How much of it can be played from the beginning, in seconds: as far as each of its tracks goes."""
+        if not (self.begun or self.available.complete):
+            return Fraction(0)
+        tracks = (track for _, track in (*self.video(), *self.audio()))
+        return min((Fraction(track.bounds[-1], track.timescale) for track in tracks), default=Fraction(0))
+
     def segments(self, track: str) -> int:
         """How many segments of a track players are told of.
 

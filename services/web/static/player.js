@@ -1,6 +1,7 @@
 // The player: Shaka with its own controls, or the browser's HLS where there is no Media Source Extensions.
 
 import { clock } from "./format.js";
+import { Reach } from "./reach.js";
 
 const RETRY_MS = 1500;
 const MAX_RETRIES = 20;
@@ -70,6 +71,7 @@ export class Player {
     this.loading = null;
     this.loaded = false;
     this.retries = 0;
+    this.reach = new Reach(this.video, container.querySelector("#not-yet"));
     for (const name of ["play", "pause"]) {
       this.video.addEventListener(name, () => container.classList.toggle("playing", !this.video.paused));
     }

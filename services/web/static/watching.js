@@ -14,6 +14,7 @@ export function start(onChange = () => {}) {
 
   const show = (video) => {
     container.dataset.status = video.status;
+    player.reach.extend(video.status === "ready" ? Infinity : video.playable_s);
     shape(container, video);
     onChange(video);
     if (PLAYABLE.includes(video.status)) player.load();
@@ -21,6 +22,7 @@ export function start(onChange = () => {}) {
     else if (video.status === "failed") player.say("This video could not be processed", video.reason ?? "");
     else player.say("Getting your video ready", waitingText(video), { busy: true });
   };
+  if (container.dataset.status !== "ready") player.reach.extend(Number(container.dataset.playable));
   if (PLAYABLE.includes(container.dataset.status)) player.load();
   if (container.dataset.status === "ready") return player;
   const stop = follow(`/api/videos/${container.dataset.id}/events`, {

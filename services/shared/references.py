@@ -17,7 +17,7 @@ been restored from a backup that is older than the files).
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -95,16 +95,32 @@ def references(video: Video, plan: Plan | None, tasks: Iterable[Task]) -> Refere
         tasks: of that plan.
     """
     tasks = [*tasks]
-    wanted = {*(r.name for r in plan.renditions), *(a.name for a in plan.audio)} if plan else set()
     begun = {track for task in tasks for track in task.tracks}
     return References(
         video=video,
-        needed=frozenset(_needed(video, plan, wanted, tasks)),
-        left_out=frozenset(begun - wanted),
+        needed=frozenset(_needed(video, plan, tasks)),
+        left_out=frozenset(begun - (_wanted(plan) if plan else set())),
     )
 
 
-def _needed(video: Video, plan: Plan | None, wanted: Collection[str], tasks: Iterable[Task]) -> Iterator[str]:
+def made_by(task: Task, plan: Plan) -> Iterator[str]:
+    """The files of wanted tracks that a task of a plan has put into the ring, as far as that is recorded."""
+    if task.kind is TaskKind.PICTURES:
+        if task.result and task.result.frames:
+            yield poster_file(plan.generation)
+        return
+    wanted = _wanted(plan)
+    for track, first, segments in _recorded(task):
+        if segments and track in wanted:
+            yield init_file(track, plan.generation)
+            yield from (segment_file(track, plan.generation, first + number) for number in range(segments))
+
+
+def _wanted(plan: Plan) -> set[str]:
+    return {*(r.name for r in plan.renditions), *(a.name for a in plan.audio)}
+
+
+def _needed(video: Video, plan: Plan | None, tasks: Iterable[Task]) -> Iterator[str]:
     if video.refused:
         return
     yield from _parts(video.source)
@@ -115,25 +131,13 @@ def _needed(video: Video, plan: Plan | None, wanted: Collection[str], tasks: Ite
     if plan.remuxed:
         yield from _parts(plan.remuxed)
     for task in tasks:
-        yield from _made_by(task, wanted, plan.generation)
+        yield from made_by(task, plan)
     if video.status is Status.READY:
         yield from (final_file(name, plan.generation) for name in manifest_names(plan))
 
 
 def _parts(source: Source) -> Iterator[str]:
     return map(source.part_file, range(source.parts))
-
-
-def _made_by(task: Task, wanted: Collection[str], generation: int) -> Iterator[str]:
-    """The files of wanted tracks that a task has put into the ring, as far as that is recorded."""
-    if task.kind is TaskKind.PICTURES:
-        if task.result and task.result.frames:
-            yield poster_file(generation)
-        return
-    for track, first, segments in _recorded(task):
-        if segments and track in wanted:
-            yield init_file(track, generation)
-            yield from (segment_file(track, generation, first + number) for number in range(segments))
 
 
 def _recorded(task: Task) -> Iterator[tuple[str, int, int]]:

@@ -28,6 +28,8 @@ from tests.harness.ports import free_port
 _TRITONTUBE: Final = str(Path(sys.executable).with_name("tritontube"))
 _DEADLINE_S: Final = 1800.0
 _PATIENCE_S: Final = 300.0
+_SETTLED_BYTES_PER_S: Final = 16e6
+"""Copies that are too many go only when their owners have read theirs through, at background speed."""
 _POLL_S: Final = 0.2
 _RECEIVED: Final = re.compile(rb"^tritontube_storage_received_bytes_total ([\d.e+]+)$", re.MULTILINE)
 
@@ -130,7 +132,8 @@ class Members:
             status = await self.admin.status()
             return sum(node.usage.stored_bytes for node in status.nodes) == stored_bytes
 
-        await _eventually(exact, f"the nodes hold {stored_bytes} bytes")
+        patience_s = _PATIENCE_S + stored_bytes / _SETTLED_BYTES_PER_S
+        await _eventually(exact, f"the nodes hold {stored_bytes} bytes", patience_s=patience_s)
 
     async def kill(self, node: Node) -> None:
         """Kill -9 a node; returns once the others have noticed."""
@@ -176,9 +179,11 @@ class Members:
         return sum(node.received_bytes() for node in self.nodes)
 
 
-async def _eventually(condition: Callable[[], Awaitable[bool]], what: str) -> None:
-    deadline = monotonic() + _PATIENCE_S
+async def _eventually(
+    condition: Callable[[], Awaitable[bool]], what: str, *, patience_s: float = _PATIENCE_S
+) -> None:
+    deadline = monotonic() + patience_s
     while not await condition():
         if monotonic() > deadline:
-            raise RuntimeError(f"In {_PATIENCE_S:.0f} s it did not come about that {what}.")
+            raise RuntimeError(f"In {patience_s:.0f} s it did not come about that {what}.")
         await asyncio.sleep(_POLL_S)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from services.shared.catalog import keys
+from services.shared.catalog.tasklists import TaskLists
 from services.shared.catalog.videos import now_ms
 from services.shared.errors import FencedError, NotFoundError, UnavailableError
 from services.shared.etcd import EtcdClient, absent, delete_op, exists, put_op, unchanged, value_is
@@ -56,6 +57,7 @@ class WorkBook:
 
     def __init__(self, etcd: EtcdClient) -> None:
         self._etcd = etcd
+        self._task_lists = TaskLists(etcd)
 
     async def plan(self, video_id: str, generation: int) -> Plan | None:
         """The plan of a generation, None before there is one."""
@@ -85,8 +87,7 @@ class WorkBook:
 
     async def tasks(self, video_id: str, generation: int) -> list[Task]:
         """All tasks of a plan, in the order of their names."""
-        prefix = keys.tasks(video_id, generation)
-        return [Task.model_validate_json(kv.value) async for kv in self._etcd.range(prefix)]
+        return await self._task_lists.of(video_id, generation)
 
     async def task(self, video_id: str, generation: int, name: str) -> Task | None:
         """One task of a plan; None where there is none."""
@@ -250,9 +251,13 @@ class WorkBook:
         result = await self._etcd.txn([unchanged(kv)], [put_op(kv.key, later.encode())])
         return later if result.succeeded else None
 
-    async def announce_worker(self, instance: str, *, lease_id: int) -> None:
-        """Make a worker known for as long as its lease lives."""
-        await self._etcd.put(f"{keys.WORKERS}{instance}", b"", lease_id=lease_id)
+    async def announce_worker(self, instance: str, *, encoder: str, lease_id: int) -> None:
+        """Make a worker known for as long as its lease lives, and the identity of its encoders."""
+        await self._etcd.put(f"{keys.WORKERS}{instance}", encoder.encode(), lease_id=lease_id)
+
+    async def encoders(self) -> list[str]:
+        """The identities of the live workers' encoders."""
+        return [kv.value.decode() async for kv in self._etcd.range(keys.WORKERS)]
 
     async def workers(self) -> list[str]:
         """The live workers."""

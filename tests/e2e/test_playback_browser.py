@@ -11,13 +11,13 @@ import pytest
 from tests.harness.holding import in_the_making
 from tests.harness.media import run
 from tests.harness.numbered import LONG, SHORT, SIXTY, NumberedFilm
+from tests.harness.other_players import open_dashjs, open_hlsjs
 from tests.harness.stack import Json, Stack
 from tests.harness.viewer import Playback, Viewer, other_site
 from tests.harness.waiting import eventually
 
 pytestmark = pytest.mark.timeout(300)
 
-_DASHJS = Path(__file__).parents[1] / "harness/dashjs/node_modules/dashjs/dist/modern/umd/dash.all.min.js"
 _SEGMENT_FRAMES = 100
 _RENDITIONS = {"240p": (426, 240), "360p": (640, 360)}
 _SOUND_TOLERANCE_S = 0.05
@@ -31,12 +31,6 @@ _CHOOSE = """height => {
     const { shaka } = tritontube.player;
     shaka.configure({ abr: { enabled: false } });
     shaka.selectVariantTrack(shaka.getVariantTracks().find((track) => track.height === height), true);
-}"""
-_DASHJS_START = """manifest => {
-    window.errors = [];
-    const player = dashjs.MediaPlayer().create();
-    player.on("error", ({ error }) => errors.push(error.message));
-    player.initialize(document.querySelector("video"), manifest, true);
 }"""
 
 
@@ -53,17 +47,6 @@ async def open_hls(visitor: Viewer, video: Json) -> None:
     """Let our player take the HLS playlists."""
     await open_player(visitor, video, "embed")
     await visitor.page.evaluate(_HLS)
-
-
-async def open_dashjs(visitor: Viewer, video: Json) -> None:
-    """Play with dash.js on the page of another site."""
-    if not _DASHJS.exists():
-        pytest.skip("dash.js is not installed: scripts/setup --test does that where there is npm")
-    async with other_site("<video muted></video>") as address:
-        visitor.expect(address)
-        await visitor.page.goto(address)
-    await visitor.page.add_script_tag(path=_DASHJS)
-    await visitor.page.evaluate(_DASHJS_START, visitor.base_url + video["links"]["manifest"])
 
 
 def has_begun(now: Playback) -> bool:
@@ -125,7 +108,7 @@ async def test_video_chosen_on_the_page_plays_while_it_is_processed_and_to_its_e
     await visitor.page.locator("#working").wait_for(state="hidden")
 
 
-@pytest.mark.parametrize("open_in", [open_hls, open_dashjs])
+@pytest.mark.parametrize("open_in", [open_hls, open_dashjs, open_hlsjs])
 async def test_other_players_play_a_video_in_the_making_and_on_to_its_end(
     stack: Stack, visitor: Viewer, source_folder: Path, open_in: Callable[[Viewer, Json], Awaitable[None]]
 ) -> None:
@@ -192,7 +175,7 @@ async def test_film_plays_to_its_exact_end_with_every_picture_in_its_place(
     assert statistics["gapsJumped"] == 0
 
 
-@pytest.mark.parametrize("open_in", [open_hls, open_dashjs])
+@pytest.mark.parametrize("open_in", [open_hls, open_dashjs, open_hlsjs])
 async def test_other_players_play_a_finished_video_to_its_exact_end(
     visitor: Viewer, numbered_videos: dict[str, Json], open_in: Callable[[Viewer, Json], Awaitable[None]]
 ) -> None:

@@ -17,7 +17,7 @@ from pydantic import Field
 
 from services.shared.catalog import keys
 from services.shared.errors import AmbiguousError, DeadlyJobError, UnavailableError
-from services.shared.etcd import EtcdClient, absent, delete_op, put_op, unchanged
+from services.shared.etcd import EtcdClient, absent, delete_op, put_op, unchanged, value_is
 from services.shared.video import Record
 
 PLAN: Final = "plan"
@@ -26,11 +26,14 @@ PLAN: Final = "plan"
 _SWAP_ATTEMPTS: Final = 20
 
 
+Workers = dict[str, str]
+"""One entry per start without an end, in order: a token of its own, and the worker's name."""
+
+
 class StartsRecord(Record):
     """The value of a key of starts."""
 
-    workers: dict[str, str] = Field(default_factory=dict)
-    """One entry per start without an end, in order: a token of its own, and the worker's name."""
+    workers: Workers = Field(default_factory=dict)
 
 
 class Starts:
@@ -57,7 +60,7 @@ class Starts:
             UnavailableError: etcd is away; the body has not run.
         """
         key, token = keys.start(video_id, generation, job), secrets.token_hex(4)
-        begun = await self._change(key, lambda workers: {**workers, token: worker})
+        begun = await self._change(key, lambda workers: {**workers, token: worker}, guess={})
         try:
             if len(begun) > limit:
                 raise DeadlyJobError(
@@ -67,7 +70,7 @@ class Starts:
             yield
         finally:
             with suppress(UnavailableError):  # then one start too many stands there
-                await asyncio.shield(self._change(key, lambda workers: _without(workers, token)))
+                await asyncio.shield(self._change(key, lambda workers: _without(workers, token), guess=begun))
 
     async def of(self, video_id: str, generation: int) -> dict[str, list[str]]:
         """By job: who has begun it without having ended it."""
@@ -81,25 +84,36 @@ class Starts:
         """Let a generation's jobs begin afresh."""
         await self._etcd.delete_prefix(keys.starts(video_id, generation))
 
-    async def _change(self, key: str, decide: Callable[[dict[str, str]], dict[str, str]]) -> dict[str, str]:
+    async def _change(self, key: str, decide: Callable[[Workers], Workers], *, guess: Workers) -> Workers:
         """Replace what stands there of a job by what `decide` makes of it; return that.
+
+        Args:
+            key: the record's.
+            decide: gives what shall stand there; of the guess it makes something else.
+            guess: what probably stands there. If it does, nothing needs to be read.
 
         Raises:
             UnavailableError: etcd is away, or too many change it at once.
         """
+        before, as_before = guess, value_is(key, _encoded(guess)) if guess else absent(key)
         for _ in range(_SWAP_ATTEMPTS):
-            kv = await self._etcd.get(key)
-            before = StartsRecord.model_validate_json(kv.value).workers if kv else {}
             after = decide(before)
             if after == before:
                 return after
-            write = put_op(key, StartsRecord(workers=after).encode()) if after else delete_op(key)
+            write = put_op(key, _encoded(after)) if after else delete_op(key)
             with suppress(AmbiguousError):  # the next round reads what became of it
-                result = await self._etcd.txn([unchanged(kv) if kv else absent(key)], [write])
+                result = await self._etcd.txn([as_before], [write])
                 if result.succeeded:
                     return after
+            kv = await self._etcd.get(key)
+            before = StartsRecord.model_validate_json(kv.value).workers if kv else {}
+            as_before = unchanged(kv) if kv else absent(key)
         raise UnavailableError(f"The record {key} is changed by too many at once.")
 
 
-def _without(workers: dict[str, str], token: str) -> dict[str, str]:
+def _encoded(workers: Workers) -> bytes:
+    return StartsRecord(workers=workers).encode()
+
+
+def _without(workers: Workers, token: str) -> Workers:
     return {other: worker for other, worker in workers.items() if other != token}

@@ -26,6 +26,8 @@ _TYPES: Final = {
     TaskKind.VIDEO: MessageType.PIECE,
     TaskKind.AUDIO: MessageType.AUDIO,
     TaskKind.PICTURES: MessageType.PICTURES,
+    TaskKind.STORYBOARD: MessageType.STORYBOARD,
+    TaskKind.CAPTIONS: MessageType.CAPTIONS,
 }
 
 

@@ -25,6 +25,8 @@ class MessageType(StrEnum):
     PIECE = "transcode.piece"
     AUDIO = "transcode.audio"
     PICTURES = "transcode.pictures"
+    STORYBOARD = "transcode.storyboard"
+    CAPTIONS = "transcode.captions"
     VERIFY = "transcode.verify"
     VIDEO_EVENT = "video.event"
     HANDOFF = "storage.handoff"

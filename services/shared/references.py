@@ -8,6 +8,8 @@ from these records that it is not wanted now and never will be:
   of use for good once the video is done with: `ready`, `failed`, or refused.
 - A track that was left out of a video's plan does not come back but under another generation.
 - A refused video has no files.
+- Captions that somebody gave are out of use for good when the record names others, or none, and has changed
+  since: each of them gets a name of its own.
 
 Everything else stays: whatever the present generation may go on with or be asked to do once more, names that
 this version does not know (a newer one may), and generations that the records have not come to (they may have
@@ -21,13 +23,17 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from services.shared.captions import given_edition
 from services.shared.manifest import manifest_names
+from services.shared.storyboard import storyboard_files
 from services.shared.video import (
+    EXTRAS,
     Plan,
     Source,
     Status,
     Task,
     TaskKind,
+    TaskResult,
     Video,
     final_file,
     init_file,
@@ -38,9 +44,13 @@ from services.shared.video import (
 SETTLED: Final = frozenset({Status.READY, Status.FAILED})
 """Statuses in which nobody works for a video."""
 _MADE: Final = re.compile(
-    r"(?P<track>[a-z0-9]+)-g(?P<generation>\d+)(-\d{5}\.m4s|-init\.mp4|-\d{5}\.part|\.jpg|\.mpd|\.m3u8)"
+    r"(?P<track>[a-z0-9]+)-g(?P<generation>\d+)"
+    r"(-\d{5}\.m4s|-init\.mp4|-\d{5}\.part|-\d{5}\.jpg|\.jpg|\.vtt|\.mpd|\.m3u8)"
 )
 """Names of what this version makes of an original."""
+
+_LATE: Final = re.compile(r"poster|storyboard|text\d+")
+"""What may still come to a video that is ready."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +78,8 @@ class References:
             return False
         if self.video.refused:
             return True
+        if (edition := given_edition(name)) is not None:
+            return edition <= self.video.captions.edition
         made = _MADE.fullmatch(name)
         if made is None:
             return False
@@ -80,10 +92,12 @@ class References:
         """Whether a step that the present generation has not taken may bring this file."""
         if self.video.refused:
             return False
-        if self.video.status is Status.READY:
-            return name == poster_file(self.video.generation)
+        if (edition := given_edition(name)) is not None:
+            return edition > self.video.captions.edition
         made = _MADE.fullmatch(name)
-        return made is not None and int(made["generation"]) == self.video.generation
+        if made is None or int(made["generation"]) != self.video.generation:
+            return False
+        return self.video.status is not Status.READY or bool(_LATE.fullmatch(made["track"]))
 
 
 def references(video: Video, plan: Plan | None, tasks: Iterable[Task]) -> References:
@@ -105,9 +119,8 @@ def references(video: Video, plan: Plan | None, tasks: Iterable[Task]) -> Refere
 
 def made_by(task: Task, plan: Plan) -> Iterator[str]:
     """The files of wanted tracks that a task of a plan has put into the ring, as far as that is recorded."""
-    if task.kind is TaskKind.PICTURES:
-        if task.result and task.result.frames:
-            yield poster_file(plan.generation)
+    if task.kind in EXTRAS:
+        yield from _extras(task.kind, task.result, plan.generation) if task.result else ()
         return
     wanted = _wanted(plan)
     for track, first, segments in _recorded(task):
@@ -126,6 +139,9 @@ def _needed(video: Video, plan: Plan | None, tasks: Iterable[Task]) -> Iterator[
     yield from _parts(video.source)
     if video.poster:
         yield poster_file(video.generation)
+    if video.storyboard:
+        yield from storyboard_files(video.storyboard, video.generation)
+    yield from (caption.file for caption in video.captions.offered)
     if plan is None:
         return
     if plan.remuxed:
@@ -138,6 +154,14 @@ def _needed(video: Video, plan: Plan | None, tasks: Iterable[Task]) -> Iterator[
 
 def _parts(source: Source) -> Iterator[str]:
     return map(source.part_file, range(source.parts))
+
+
+def _extras(kind: TaskKind, made: TaskResult, generation: int) -> Iterator[str]:
+    if kind is TaskKind.PICTURES and made.frames:
+        yield poster_file(generation)
+    if made.storyboard:
+        yield from storyboard_files(made.storyboard, generation)
+    yield from (caption.file for caption in made.captions)
 
 
 def _recorded(task: Task) -> Iterator[tuple[str, int, int]]:

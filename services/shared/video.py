@@ -348,6 +348,8 @@ class Video(Record):
     poster: bool = False
     storyboard: Storyboard | None = None
     captions: Captioning = Captioning()
+    extras_due: bool = False
+    """It is ready, and some of its extras are still to be made."""
     verdict: Verdict | None = None
     """Of its last verification (`verifications/<id>`); None: it has not been verified yet."""
 
@@ -355,6 +357,11 @@ class Video(Record):
     def retryable(self) -> bool:
         """Whether it failed in a way that trying again may mend."""
         return self.status is Status.FAILED and not self.refused
+
+    @property
+    def work_remains(self) -> bool:
+        """Whether sweepers look after it."""
+        return self.status in ACTIVE or (self.status is Status.READY and self.extras_due)
 
     def moved_to(self, status: Status, *, now_ms: int, **changes: object) -> Video:
         """The record after a status change, other fields replaced by `changes`.

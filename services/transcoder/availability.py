@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from services.shared.video import Availability, Piece, Plan, Task, TaskKind, TaskResult, TrackResult
+from services.shared.video import (
+    Availability,
+    Piece,
+    Plan,
+    Task,
+    TaskResult,
+    TrackResult,
+    tracks_complete,
+)
 
 
 def availability(plan: Plan, tasks: list[Task]) -> Availability:
@@ -16,7 +24,7 @@ def availability(plan: Plan, tasks: list[Task]) -> Availability:
     audio = {
         task.audio.name: _audio_segments(task) for task in tasks if task.audio and task.audio.name in sounds
     }
-    complete = all(task.done for task in tasks if task.kind is not TaskKind.PICTURES)
+    complete = tracks_complete(tasks)
     return Availability(
         video_segments=video,
         audio_segments=audio,

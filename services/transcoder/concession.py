@@ -1,8 +1,9 @@
 """What a video can do without, when a job for it has been given up: better one quality less than no video.
 
-Pictures are left out. A piece that cannot be encoded in all its renditions together is tried in each of them
-alone, and a rendition that cannot be encoded even then is left out of the whole video, which says so. So is a
-sound track, if there is another. Without its last rendition, or any of its sound, there is no video.
+Poster, storyboard and captions are left out. A piece that cannot be encoded in all its renditions together is
+tried in each of them alone, and a rendition that cannot be encoded even then is left out of the whole video,
+which says so. So is a sound track, if there is another. Without its last rendition, or any of its sound,
+there is no video.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Final
 from services.shared.catalog import Catalog, WorkBook, now_ms
 from services.shared.dispatch import Dispatcher
 from services.shared.messages import TaskJob
-from services.shared.video import ACTIVE, Omission, Task, TaskKind, TaskResult, Video
+from services.shared.video import ACTIVE, EXTRAS, Omission, Task, TaskResult, Video
 from services.transcoder.progress import Progress
 
 log = logging.getLogger(__name__)
@@ -42,8 +43,8 @@ class Concessions:
         plan = await self._book.plan(job.video_id, job.generation)
         if task is None or plan is None or task.done:
             return True
-        if task.kind is TaskKind.PICTURES:
-            log.warning("video %s goes without a poster: %s", job.video_id, reason)
+        if task.kind in EXTRAS:
+            log.warning("video %s goes without its %s: %s", job.video_id, task.kind, reason)
             return await self._settle(job)
         wanted = plan.names_of(task.piece) if task.piece else ()
         if len(wanted) > 1:

@@ -6,7 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from services.shared.captions import Caption
 from services.shared.errors import InvalidRequestError, UnfitPieceError
+from services.shared.storyboard import Storyboard
 from services.shared.video import Piece, Plan, TrackResult
 from services.transcoder import command
 from services.transcoder.command import Input
@@ -25,6 +27,8 @@ class Encoded:
     frames: int
     """Video frames per rendition, or AAC frames."""
     tracks: Mapping[str, TrackResult]
+    captions: tuple[Caption, ...] = ()
+    storyboard: Storyboard | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

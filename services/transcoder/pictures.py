@@ -12,7 +12,9 @@ from services.transcoder.process import ExitError, Limits, collect
 
 _POSTER_LINES: Final = 480
 _MAX_BYTES: Final = 64 * 1024 * 1024
-_JPEG_END: Final = b"\xff\xd9"
+JPEG_END: Final = b"\xff\xd9"
+"""In JPEG data 0xFF is always followed by a marker or a stuffed zero, so this marker ends the file."""
+
 _LIMITS: Final = Limits(wall_s=300, cpu_s=600, silence_s=300)
 """Nothing is heard before the first batch of pictures is decoded, so silence is no sign of a fault here."""
 
@@ -41,5 +43,4 @@ async def make_poster(source: Input, plan: Plan, *, limits: Limits = _LIMITS) ->
 
 def split_jpegs(stream: bytes) -> list[bytes]:
     """The JPEG files that stand one after the other in `stream`."""
-    # In JPEG data 0xFF is always followed by a marker or a stuffed zero, so the end marker ends the file.
-    return [part + _JPEG_END for part in stream.split(_JPEG_END) if part]
+    return [part + JPEG_END for part in stream.split(JPEG_END) if part]

@@ -8,7 +8,7 @@ from services.shared.catalog import PLAN, Catalog, WorkBook, keys, now_ms
 from services.shared.dispatch import Dispatcher
 from services.shared.errors import FencedError, PermanentJobError, UnsupportedMediaError
 from services.shared.messages import PlanJob
-from services.shared.video import Plan, Status, Task, Video
+from services.shared.video import Plan, Status, Task, Video, due
 from services.transcoder.prepare import Preparation
 from services.transcoder.session import Session
 from services.transcoder.vigil import Vigil
@@ -84,9 +84,8 @@ class Planner:
         video = await self._catalog.change(video.id, lambda now: _started(now, plan))
         await self._dispatcher.news(video)
         tasks = await self._book.tasks(video.id, video.generation)
-        for task in sorted(tasks, key=lambda task: task.order):
-            if not task.done:
-                await self._dispatcher.task(video, task)
+        for task in due(tasks):
+            await self._dispatcher.task(video, task)
 
 
 def _stamped(tasks: tuple[Task, ...]) -> list[Task]:

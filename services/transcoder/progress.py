@@ -17,6 +17,7 @@ from services.shared.etcd import Op
 from services.shared.manifest import final_files, is_begun, playable_s
 from services.shared.video import (
     ACTIVE,
+    AFTERWARDS,
     Availability,
     Plan,
     Rendition,
@@ -24,6 +25,7 @@ from services.shared.video import (
     Task,
     TaskKind,
     Video,
+    due,
     final_file,
 )
 from services.transcoder.availability import availability, progress
@@ -106,8 +108,19 @@ class Progress:
         if after.status is not before.status:
             log.info("video %s: %s (%s)", after.id, after.status, after.title)
         await self._dispatcher.news(after, what="progress" if after.status is before.status else "status")
+        if _has_become_ready(before, after):
+            await self._ask_for_the_rest(after)
         if self._verify and _has_become_ready(before, after):
             await self._ask_for_verification(after)
+
+    async def _ask_for_the_rest(self, video: Video) -> None:
+        """Have done what needs the finished tracks."""
+        try:
+            for task in due(await self._book.tasks(video.id, video.generation)):
+                if task.kind in AFTERWARDS:
+                    await self._dispatcher.task(video, task)
+        except UnavailableError as error:  # then a sweep asks
+            log.warning("video %s: nobody could be asked for its extras: %s", video.id, error)
 
     async def _ask_for_verification(self, video: Video) -> None:
         try:
@@ -122,6 +135,7 @@ def _has_become_ready(before: Video, after: Video) -> bool:
 
 def _measured(video: Video, plan: Plan, tasks: list[Task], available: Availability) -> Video:
     """The record that follows from what is available. Unchanged if nothing new is."""
+    results = [task.result for task in tasks if task.result]
     changes: dict[str, object] = {
         "progress": 1.0 if available.complete else round(min(progress(plan, tasks), 0.99), 4),
         "poster": any(task.result.frames for task in tasks if task.kind is TaskKind.PICTURES and task.result),
@@ -130,6 +144,9 @@ def _measured(video: Video, plan: Plan, tasks: list[Task], available: Availabili
         "duration_s": _duration_s(plan, available),
         "renditions": _measured_ladder(plan, available) if available.complete else plan.renditions,
         "audio": plan.audio,
+        "storyboard": next((made.storyboard for made in results if made.storyboard), None),
+        "captions": video.captions.found(caption for made in results for caption in made.captions),
+        "extras_due": available.complete and bool(due(tasks)),
     }
     status = _status(video, plan, available)
     if video.model_copy(update={"status": status, **changes}) == video:

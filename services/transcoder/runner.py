@@ -22,12 +22,12 @@ from services.shared.errors import (
     UnfitPieceError,
 )
 from services.shared.messages import TaskJob
-from services.shared.video import Plan, Status, TaskKind, TaskResult, Video, poster_file
+from services.shared.video import EXTRAS, Plan, Status, TaskResult, Video
 from services.transcoder.audio import encode_audio
 from services.transcoder.command import Input
 from services.transcoder.encode import Encoded, PieceJob, encode_piece
+from services.transcoder.extras import Extras
 from services.transcoder.feed import OfferedSource, SourceFeed
-from services.transcoder.pictures import make_poster
 from services.transcoder.process import Limits
 from services.transcoder.progress import Progress
 from services.transcoder.pusher import SegmentPusher
@@ -70,6 +70,7 @@ class TaskRunner:
         self._vigil = vigil
         self._encoder = encoder
         self._limits = limits
+        self._extras = Extras(book=book, content=content, limits=limits)
 
     async def run(self, job: TaskJob, *, take_over: bool) -> None:
         """Do a task.
@@ -149,6 +150,8 @@ class TaskRunner:
             worker=self._session.instance,
             frames=encoded.frames,
             tracks={**(claim.task.result.tracks if claim.task.result else {}), **encoded.tracks},
+            captions=encoded.captions,
+            storyboard=encoded.storyboard,
             elapsed_s=round(monotonic() - began, 3),
         )
 
@@ -156,8 +159,8 @@ class TaskRunner:
         self, plan: Plan, claim: Claim, source: OfferedSource, only: tuple[str, ...]
     ) -> Encoded:
         given = Input(location=source.url, formats=plan.input_format)
-        if claim.task.kind is TaskKind.PICTURES:
-            return await self._pictures(plan, claim, given)
+        if claim.task.kind in EXTRAS:
+            return await self._extras.make(plan, claim, given)
         try:
             async with SegmentPusher(
                 self._content, video_id=claim.video_id, generation=claim.generation
@@ -186,19 +189,6 @@ class TaskRunner:
         tasks = await self._book.tasks(claim.video_id, claim.generation)
         results = [task.result for task in tasks if task.result and task.piece]
         return {name: track.init_sha256 for result in results for name, track in result.tracks.items()}
-
-    async def _pictures(self, plan: Plan, claim: Claim, given: Input) -> Encoded:
-        try:
-            poster = await make_poster(given, plan, limits=self._limits)
-        except PermanentJobError as error:
-            log.warning("video %s goes without a poster: %s", claim.video_id, error)
-            return Encoded(frames=0, tracks={})
-        key = f"{claim.video_id}/{poster_file(claim.generation)}"
-        try:
-            await self._content.put(key, poster)
-        except ConflictError:
-            log.info("%s is there already", key)
-        return Encoded(frames=1, tracks={})
 
     async def _start_over(self, video: Video, error: UnfitPieceError) -> None:
         if video.whole or video.generation >= _MAX_GENERATION:

@@ -17,7 +17,7 @@ from services.shared.catalog import PLAN, VERIFY, Catalog, Verifications, WorkBo
 from services.shared.dispatch import Dispatcher
 from services.shared.errors import NotFoundError, UnavailableError
 from services.shared.messages import BULK_QUEUE, FIRST_QUEUE, LATE_QUEUE
-from services.shared.video import Status, Task, Video
+from services.shared.video import Status, Task, Video, due
 from services.transcoder.progress import Progress
 
 log = logging.getLogger(__name__)
@@ -99,10 +99,9 @@ class Sweeper:
                 await self._dispatcher.plan(video)
             return
         video = await self._progress.advance(video.id, video.generation)
-        for task in await self._book.tasks(video.id, video.generation):
-            if task.done or task.name in claimed:
-                continue
-            await self._ask_again(video, task, first_before_ms if task.urgent else bulk_before_ms)
+        for task in due(await self._book.tasks(video.id, video.generation)):
+            if task.name not in claimed:
+                await self._ask_again(video, task, first_before_ms if task.urgent else bulk_before_ms)
 
     async def _ask_again(self, video: Video, task: Task, before_ms: int) -> None:
         lost = await self._book.republishable(video.id, video.generation, task.name, before_ms=before_ms)

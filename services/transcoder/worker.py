@@ -42,7 +42,10 @@ _KINDS: Final[Mapping[str, type[PlanJob | TaskJob]]] = {
     MessageType.PIECE: TaskJob,
     MessageType.AUDIO: TaskJob,
     MessageType.PICTURES: TaskJob,
+    MessageType.STORYBOARD: TaskJob,
+    MessageType.CAPTIONS: TaskJob,
 }
+_EXTRAS: Final = frozenset({MessageType.PICTURES, MessageType.STORYBOARD, MessageType.CAPTIONS})
 
 _NOT_THE_JOB: Final = (DeadlyJobError, ForeignEncoderError)
 """Here less would not be better: it costs as many workers again, or fits no better."""
@@ -154,7 +157,7 @@ class Worker:
 def _can_be_spared(envelope: Envelope, why: Dead) -> bool:
     """Whether to try without: not where something else is to blame, and all other jobs would fail too."""
     blamed = isinstance(why.cause, JobError) and not isinstance(why.cause, _NOT_THE_JOB)
-    return blamed or envelope.type == MessageType.PICTURES
+    return blamed or envelope.type in _EXTRAS
 
 
 def _job(envelope: Envelope) -> PlanJob | TaskJob:

@@ -14,7 +14,7 @@ from services.shared.dispatch import Dispatcher
 from services.shared.errors import ConflictError, NotFoundError
 from services.shared.etcd import EtcdClient
 from services.shared.messages import JOB_QUEUES
-from services.shared.video import PLAYABLE, Record, Task, Video
+from services.shared.video import EXTRAS, PLAYABLE, Record, Task, Video, due
 
 log = logging.getLogger(__name__)
 
@@ -130,7 +130,8 @@ class JobDesk:
         Args:
             video_id: whose.
             piece: only this one.
-            track: only this rendition or sound track; empty: all.
+            track: only this rendition or sound track; empty: all. Or one of the extras: `pictures`,
+                `storyboard`, `captions`.
 
         Raises:
             NotFoundError: there is no such video, piece or track.
@@ -169,9 +170,8 @@ class JobDesk:
         video = await self._catalog.resume(video.id, video.generation)
         await self._dispatcher.news(video)
         tasks = await self._book.tasks(video.id, video.generation)
-        for task in sorted(tasks, key=lambda task: task.order):
-            if not task.done:
-                await self._dispatcher.task(video, task)
+        for task in due(tasks):
+            await self._dispatcher.task(video, task)
 
 
 def _is_chosen(task: Task, piece: int | None, track: str) -> bool:
@@ -179,7 +179,7 @@ def _is_chosen(task: Task, piece: int | None, track: str) -> bool:
         return piece in {None, task.piece.index} and (not track or track in task.piece.renditions)
     if task.audio is not None:
         return piece is None and track in {"", task.audio.name}
-    return False
+    return task.kind in EXTRAS and piece is None and track == task.kind
 
 
 def _subjects(letters: Sequence[Envelope]) -> list[_About]:

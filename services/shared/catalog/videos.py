@@ -6,6 +6,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
+from services.shared.captions import Captioning
 from services.shared.catalog import keys
 from services.shared.errors import AmbiguousError, ConflictError, NotFoundError, UnavailableError
 from services.shared.etcd import (
@@ -166,7 +167,9 @@ class Catalog:
         def decide(video: Video) -> Video:
             if video.generation != generation or video.status not in ACTIVE:
                 return video
-            return video.moved_to(Status.FAILED, now_ms=now_ms(), reason=reason, refused=True)
+            return video.moved_to(
+                Status.FAILED, now_ms=now_ms(), reason=reason, refused=True, captions=Captioning()
+            )
 
         return await self.change(video_id, decide, also=lambda _: (_tombstone(video_id),))
 
@@ -182,7 +185,13 @@ class Catalog:
             if video.status not in ACTIVE:
                 raise ConflictError(f"Only processing can be cancelled; this video is {video.status}.")
             return video.moved_to(
-                Status.FAILED, now_ms=now_ms(), reason=CANCELLED, progress=0.0, poster=False
+                Status.FAILED,
+                now_ms=now_ms(),
+                reason=CANCELLED,
+                progress=0.0,
+                poster=False,
+                storyboard=None,
+                captions=video.captions.found(()),
             )
 
         return await self.change(video_id, decide, also=_given_up)
@@ -300,7 +309,7 @@ class Catalog:
 
     async def _swap(self, kv: KeyValue, after: Video, with_ops: Sequence[EtcdOp]) -> bool:
         mark = keys.active(after.id)
-        active = put_op(mark, b"") if after.status in ACTIVE else delete_op(mark)
+        active = put_op(mark, b"") if after.work_remains else delete_op(mark)
         try:
             result = await self._etcd.txn(
                 [unchanged(kv)], [put_op(keys.video(after.id), after.encode()), active, *with_ops]
@@ -348,5 +357,7 @@ def restarted(video: Video, *, whole: bool = False) -> Video:
         audio=(),
         omitted=(),
         poster=False,
+        storyboard=None,
+        captions=video.captions.found(()),
         verdict=None,
     )

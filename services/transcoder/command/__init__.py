@@ -9,9 +9,10 @@ from services.transcoder.command.compiling import with_progress
 from services.transcoder.command.counting import count_frames
 from services.transcoder.command.encoders import encode_blank
 from services.transcoder.command.inputs import MAX_PIXELS, MAX_STREAMS, PROBE_FORMATS, Input
-from services.transcoder.command.pictures import poster
+from services.transcoder.command.pictures import poster, sheets
 from services.transcoder.command.probing import decode_one, probe_packets, probe_streams
 from services.transcoder.command.remuxing import remux
+from services.transcoder.command.texts import texts
 from services.transcoder.command.video import piece
 
 __all__ = [
@@ -28,5 +29,7 @@ __all__ = [
     "probe_packets",
     "probe_streams",
     "remux",
+    "sheets",
+    "texts",
     "with_progress",
 ]

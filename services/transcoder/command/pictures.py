@@ -6,6 +6,7 @@ from typing import Final
 
 import ffmpeg
 
+from services.shared.storyboard import Storyboard
 from services.shared.video import Rendition
 from services.transcoder.command.compiling import compiled
 from services.transcoder.command.inputs import Input
@@ -25,3 +26,26 @@ def poster(source: Input, rendition: Rendition) -> list[str]:
         .output("pipe:1", format="image2pipe", **{"c:v": "mjpeg", "q:v": 4, "fps_mode": "passthrough"})
     )
     return compiled([pictures])
+
+
+def sheets(storyboard: Storyboard) -> list[str]:
+    """Sheets of small pictures, as JPEG files in a row, of the key frames in an MP4 on standard input.
+
+    One picture that cannot be decoded would shift all that follow: ffmpeg is to fail then.
+    """
+    given = ffmpeg.input("pipe:0", format="mp4", skip_frame="nokey", threads=1, protocol_whitelist="pipe")
+    drawn = (
+        given["V:0"]
+        .filter("select", "key")
+        .filter("scale", storyboard.tile_width, storyboard.tile_height, flags="bicubic", out_range="full")
+        .filter("setsar", 1)
+        .filter("format", "yuvj420p")
+        .filter("tile", f"{storyboard.columns}x{storyboard.rows}")
+        .output(
+            "pipe:1",
+            format="image2pipe",
+            xerror=None,
+            **{"c:v": "mjpeg", "q:v": 5, "fps_mode": "passthrough"},
+        )
+    )
+    return compiled([drawn])

@@ -1,0 +1,77 @@
+"""The text streams of a source, as WebVTT on the video's own clock."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Sequence
+
+from services.shared import webvtt
+from services.shared.captions import TextTrack
+from services.shared.errors import PermanentJobError, RequestError
+from services.shared.video import Plan
+from services.transcoder import command
+from services.transcoder.command import Input
+from services.transcoder.process import Chunks, ExitError, Limits, run_ffmpeg
+
+log = logging.getLogger(__name__)
+
+_MILLISECONDS = 1000
+
+
+async def take_captions(source: Input, plan: Plan, *, limits: Limits) -> dict[TextTrack, bytes]:
+    """Those of the plan's text streams that can be read and have something to say, as WebVTT files.
+
+    The source is read once for all of them; only if that fails, once for each.
+
+    Raises:
+        TransientJobError: a limit stopped ffmpeg.
+    """
+    taken = await _taken(source, plan.texts, limits)
+    if not taken and len(plan.texts) > 1:
+        for track in plan.texts:
+            taken |= await _taken(source, [track], limits)
+    files = {track: _on_the_grid(text, plan) for track, text in taken.items()}
+    return {track: file for track, file in files.items() if file}
+
+
+async def _taken(source: Input, tracks: Sequence[TextTrack], limits: Limits) -> dict[TextTrack, bytes]:
+    """The streams with their own times; empty if any of them could not be read."""
+    texts = [_Text() for _ in tracks]
+
+    def build(urls: Sequence[str]) -> list[str]:
+        return command.texts(source, dict(zip(tracks, urls, strict=True)))
+
+    try:
+        await run_ffmpeg(build, [text.consume for text in texts], limits=limits)
+    except (ExitError, PermanentJobError) as error:
+        log.warning("%s cannot be read: %s", _names(tracks), error)
+        return {}
+    return {track: bytes(text.data) for track, text in zip(tracks, texts, strict=True)}
+
+
+def _on_the_grid(text: bytes, plan: Plan) -> bytes:
+    """The captions from the video's first picture on, as far as it goes; empty if there are none."""
+    zero_ms = round(plan.start_ticks * _MILLISECONDS * plan.time_base.num / plan.time_base.den)
+    try:
+        cues = webvtt.parse(webvtt.decoded(text))
+    except RequestError:
+        return b""
+    shown = webvtt.shifted(cues, by_ms=-zero_ms, end_ms=round(plan.duration_s * _MILLISECONDS))
+    return webvtt.written(shown) if shown else b""
+
+
+class _Text:
+    """Keeps a stream of text, which must not be endless."""
+
+    def __init__(self) -> None:
+        self.data = bytearray()
+
+    async def consume(self, chunks: Chunks) -> None:
+        async for chunk in chunks:
+            self.data += chunk
+            if len(self.data) > webvtt.MAX_BYTES:
+                raise PermanentJobError(f"There are more than {webvtt.MAX_BYTES >> 20} MiB of captions.")
+
+
+def _names(tracks: Iterable[TextTrack]) -> str:
+    return "captions " + ", ".join(track.name for track in tracks)

@@ -17,7 +17,8 @@
     |   |   |-- UnfitPieceError      this source can't be cut by seeking: encode it as a single piece
     |   |   `-- DeadlyJobError       the job ends each worker that takes it
     |   `-- TransientJobError        worth another attempt after a delay
-    |       `-- ForeignEncoderError  this worker's ffmpeg is not the one that the video was begun with
+    |       `-- ForeignEncoderError  this worker's encoders are not those that the video was begun with
+    |           `-- ElsewhereError   but another worker's are
     `-- UnavailableError             a backing service or node is away: try again later
         |-- AmbiguousError           the write may or may not have been applied: re-read before deciding
         `-- OutOfSpaceError          every candidate is at its reserve
@@ -100,7 +101,11 @@ class TransientJobError(JobError):
 
 
 class ForeignEncoderError(TransientJobError):
-    """This worker's encoder is another build than the video's: what it makes would not fit."""
+    """This worker lacks an encoder, or has another build than the video's: what it makes would not fit."""
+
+
+class ElsewhereError(ForeignEncoderError):
+    """Another worker has what this one lacks: the job waits for it."""
 
 
 class UnavailableError(TritonTubeError):

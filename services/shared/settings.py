@@ -100,6 +100,9 @@ class TranscoderSettings(Settings):
     """Room on that disk that is left alone: jobs that would need it wait for more, or for another worker."""
     source_cache_bytes: int = Field(default=64 * MIB, ge=8 * MIB)
     """Memory for source bytes read from the ring."""
+    ladder: str = Field(default="h264", min_length=1)
+    """What videos are encoded in: codec profiles, comma separated (h264, hevc, vp9, av1, h264_nvenc, …), or
+    the path of a TOML file. See docs/transcoding.md."""
     max_pixels: int = Field(default=8192 * 4608, gt=0)
     max_duration_s: float = Field(default=24 * 3600.0, gt=0)
     max_attempts: int = Field(default=5, ge=1, le=20)

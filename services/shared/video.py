@@ -18,6 +18,7 @@ from typing import Final
 from pydantic import Field
 
 from services.shared.captions import Caption, Captioning, TextTrack
+from services.shared.encoding import Encoding
 from services.shared.errors import ConflictError, InvalidRequestError
 from services.shared.record import Record as Record  # noqa: PLC0414  known by this name here, too
 from services.shared.storyboard import Storyboard
@@ -125,6 +126,7 @@ class Rendition(Record):
     """Bits per second: the cap while encoding; the measured peak segment rate once the video is ready."""
     codec: str = ""
     """RFC 6381, e.g. `avc1.64001f`; empty until the first piece is done."""
+    encoding: Encoding = Encoding()
 
 
 class SoundRole(StrEnum):
@@ -180,7 +182,7 @@ class Plan(Record):
     remuxed: Source | None = None
     """The source in a container that can be cut, where the uploaded one can't."""
     encoder: str
-    """Identity of the ffmpeg build and encoder that planned it; pieces of other builds don't fit."""
+    """Builds of ffmpeg and of the encoders it is meant for, comma separated; pieces of others don't fit."""
     treatment: Treatment = Treatment()
     """What is done to every picture before it is scaled."""
     lead_frames: int = 0
@@ -191,6 +193,11 @@ class Plan(Record):
     def names_of(self, piece: Piece) -> tuple[str, ...]:
         """The renditions of a piece that are still wanted."""
         return tuple(r.name for r in self.renditions if r.name in piece.renditions)
+
+    def profiles_of(self, piece: Piece | None) -> frozenset[str]:
+        """The codec profiles that a task encodes pictures with; None: a task without pictures."""
+        wanted = self.names_of(piece) if piece else ()
+        return frozenset(r.encoding.profile for r in self.renditions if r.name in wanted)
 
     @property
     def segments(self) -> int:

@@ -21,10 +21,13 @@ from services.shared.etcd import EtcdClient
 from services.shared.settings import TranscoderSettings
 from services.shared.topology import Topology
 from services.transcoder.concession import Concessions
+from services.transcoder.encoders import Encoders
 from services.transcoder.feed import SourceFeed
+from services.transcoder.ladder import Ladder
+from services.transcoder.ladders import load_ladder
 from services.transcoder.planner import Planner
 from services.transcoder.prepare import Preparation
-from services.transcoder.process import Limits, encoder_identity
+from services.transcoder.process import Limits
 from services.transcoder.progress import Progress
 from services.transcoder.runner import TaskRunner
 from services.transcoder.scratch import Scratch, scratch
@@ -42,7 +45,9 @@ async def serve(settings: TranscoderSettings, stop: asyncio.Event) -> None:
     Raises:
         TritonTubeError: it cannot start, or a part of it died.
     """
-    encoder = await encoder_identity()
+    ladder = load_ladder(settings.ladder)
+    encoders = await Encoders.find()
+    encoder = await encoders.identity(ladder.profiles)  # a machine that can't encode it says so now
     with scratch(settings.work_dir, settings.instance, reserve_bytes=settings.work_reserve_bytes) as folder:
         async with (
             EtcdClient.configured(settings) as etcd,
@@ -58,7 +63,9 @@ async def serve(settings: TranscoderSettings, stop: asyncio.Event) -> None:
                 broker=broker,
                 feed=feed,
                 scratch=folder,
+                encoders=encoders,
                 encoder=encoder,
+                ladder=ladder,
             )
             await _work(tools, stop)
 
@@ -73,7 +80,9 @@ class _Tools:
     broker: Broker
     feed: SourceFeed
     scratch: Scratch
+    encoders: Encoders
     encoder: str
+    ladder: Ladder
 
     @cached_property
     def catalog(self) -> Catalog:
@@ -108,7 +117,9 @@ class _Tools:
 
 async def _work(tools: _Tools, stop: asyncio.Event) -> None:
     settings = tools.settings
-    async with Session.open(tools.etcd, tools.book, instance=settings.instance) as session:
+    async with Session.open(
+        tools.etcd, tools.book, instance=settings.instance, encoder=tools.encoder
+    ) as session:
         worker = _worker(tools, session)
         consumer = JobConsumer(
             tools.broker,
@@ -143,7 +154,8 @@ def _planner(tools: _Tools, session: Session) -> Planner:
         feed=tools.feed,
         scratch=tools.scratch,
         settings=tools.settings,
-        encoder=tools.encoder,
+        encoders=tools.encoders,
+        ladder=tools.ladder,
         limits=_limits(tools.settings),
     )
     return Planner(
@@ -166,7 +178,7 @@ def _runner(tools: _Tools, session: Session) -> TaskRunner:
         feed=tools.feed,
         session=session,
         vigil=tools.vigil,
-        encoder=tools.encoder,
+        encoders=tools.encoders,
         limits=_limits(tools.settings),
     )
 

@@ -1,10 +1,20 @@
-"""The ladder of renditions: which sizes a video is encoded in, and how many bits each may take. Pure."""
+"""The ladder of renditions: the sizes a video is encoded in, their codecs, and how many bits they may take.
+
+A ladder is data, written in TOML or made from names of profiles. Pure: reading files is for others.
+"""
 
 from __future__ import annotations
 
+import tomllib
+from itertools import pairwise
 from typing import Final
 
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from services.shared.encoding import Encoding
+from services.shared.errors import InvalidRequestError, UnsupportedMediaError
 from services.shared.video import Rational, Rendition
+from services.transcoder.profiles import BITS, Family, Profile, profile
 
 RUNGS: Final = (240, 360, 480, 720, 1080, 1440, 2160)
 """Standard sizes by the picture's short side: a portrait video gets the same rungs as a landscape one."""
@@ -22,30 +32,176 @@ _RATE_EXPONENT: Final = 0.5
 """Doubling the frame rate costs about 1.4 times the bits: neighbouring frames are more alike."""
 
 
-def ladder(*, width: int, height: int, fps: Rational) -> tuple[Rendition, ...]:
-    """The renditions for a displayed picture of `width` by `height` square pixels, lowest first.
+class Rungs(BaseModel):
+    """The part of a ladder that one codec has."""
 
-    The highest rung has the source's own size (at most 2160 lines), so nothing is ever enlarged and no
-    detail is thrown away; below it stand the standard sizes. All dimensions are even, as 4:2:0 needs.
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    profile: str
+    """What encodes it: one of `services.transcoder.profiles.PROFILES`."""
+    lines: tuple[int, ...] = Field(default=RUNGS, min_length=1)
+    """Sizes by the short side, ascending. The source's own size, up to the last of them, is always added."""
+    bitrate: int | None = Field(default=None, ge=_MIN_BITRATE)
+    """Cap in bits per second at 1920 by 1080 and 30 pictures per second, from which the others follow."""
+    quality: int | None = Field(default=None, ge=1, le=63)
+    """Constant quality on the encoder's own scale; None: the profile's."""
+    preset: str | None = None
+    """Effort in the encoder's own words; None: the profile's."""
+
+    @field_validator("profile")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        try:
+            return profile(name).name
+        except InvalidRequestError as error:
+            raise ValueError(str(error)) from error
+
+    @field_validator("lines")
+    @classmethod
+    def _ascending(cls, lines: tuple[int, ...]) -> tuple[int, ...]:
+        if any(after <= before for before, after in pairwise((1, *lines))):
+            raise ValueError("sizes must be above 1 and ascend")
+        return lines
+
+    @model_validator(mode="after")
+    def _understood(self) -> Rungs:
+        if self.preset is not None and self.preset not in self.chosen.presets:
+            presets = ", ".join(self.chosen.presets)
+            raise ValueError(f"{self.profile} has no preset {self.preset!r}; it has {presets}")
+        return self
+
+    @property
+    def chosen(self) -> Profile:
+        """The profile."""
+        return profile(self.profile)
+
+    def renditions(self, *, width: int, height: int, fps: Rational, needed: bool) -> list[Rendition]:
+        """The rungs for a picture of that size, lowest first.
+
+        Args:
+            width: of the displayed picture, in square pixels.
+            height: as well.
+            fps: pictures per second.
+            needed: whether there must be one, also where the picture is smaller than all sizes.
+        """
+        top = min(_floor_even(min(width, height)), self.lines[-1])
+        if top < self.chosen.min_side or (top < self.lines[0] and not needed):
+            return []
+        below = (rung for rung in self.lines if rung * _MIN_STEP <= top and rung >= self.chosen.min_side)
+        return [self._rendition(width, height, short, fps) for short in (*below, top)]
+
+    def _rendition(self, width: int, height: int, short: int, fps: Rational) -> Rendition:
+        chosen, scale = self.chosen, short / min(width, height)
+        out_width, out_height = _scaled(width, scale), _scaled(height, scale)
+        reference = self.bitrate or round(_REFERENCE_BITRATE * BITS[chosen.family])
+        return Rendition(
+            name=f"{short}p" if chosen.family is Family.H264 else f"{short}p-{chosen.family}",
+            width=out_width,
+            height=out_height,
+            bitrate=max_bitrate(out_width, out_height, fps, reference=reference),
+            encoding=Encoding(
+                profile=chosen.name,
+                preset=self.preset or chosen.preset,
+                quality=self.quality or chosen.quality,
+            ),
+        )
+
+
+class Ladder(BaseModel):
+    """Which renditions a video gets: of one codec, or of several side by side, from which players choose."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    codec: tuple[Rungs, ...] = Field(min_length=1)
+    """The first one is what everybody gets: its lowest rung is what a video becomes playable with."""
+
+    @field_validator("codec")
+    @classmethod
+    def _distinct(cls, codec: tuple[Rungs, ...]) -> tuple[Rungs, ...]:
+        families = [rungs.chosen.family for rungs in codec]
+        if len(set(families)) < len(families):
+            raise ValueError("each kind of codec may occur once")
+        if min(rungs.lines[0] for rungs in codec) < codec[0].lines[0]:
+            raise ValueError("no codec may have a lower rung than the first one")
+        return codec
+
+    @property
+    def profiles(self) -> tuple[str, ...]:
+        """What it takes to encode it."""
+        return tuple(rungs.profile for rungs in self.codec)
+
+    def renditions(self, *, width: int, height: int, fps: Rational) -> tuple[Rendition, ...]:
+        """The renditions for a displayed picture of `width` by `height` square pixels, lowest first.
+
+        The highest rung has the source's own size (at most the ladder's last one), so nothing is ever
+        enlarged and no detail is thrown away; below it stand the standard sizes. All dimensions are even,
+        as 4:2:0 needs.
+
+        Raises:
+            UnsupportedMediaError: the picture is too small for the ladder's first codec.
+        """
+        rungs = [
+            rendition
+            for place, part in enumerate(self.codec)
+            for rendition in part.renditions(width=width, height=height, fps=fps, needed=place == 0)
+        ]
+        if not rungs or rungs[0].encoding.profile != self.codec[0].profile:
+            raise UnsupportedMediaError(
+                f"The picture of {width} by {height} pixels is too small for {self.codec[0].profile}."
+            )
+        return tuple(sorted(rungs, key=lambda rung: min(rung.width, rung.height)))
+
+
+H264: Final = Ladder(codec=(Rungs(profile="h264"),))
+"""What every player can play."""
+
+
+def parse_ladder(text: str) -> Ladder:
+    """The ladder that a TOML document describes.
+
+    Raises:
+        InvalidRequestError: it is none; the message says where and why.
     """
-    top = min(_floor_even(min(width, height)), RUNGS[-1])
-    below = (rung for rung in RUNGS if rung * _MIN_STEP <= top)
-    return tuple(_rendition(width, height, short, fps) for short in (*below, top))
+    try:
+        return Ladder.model_validate(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise InvalidRequestError(f"It is not TOML: {error}.") from error
+    except ValidationError as error:
+        raise InvalidRequestError(_complaints(error)) from error
 
 
-def _rendition(width: int, height: int, short: int, fps: Rational) -> Rendition:
-    scale = short / min(width, height)
-    out_width, out_height = _scaled(width, scale), _scaled(height, scale)
-    return Rendition(
-        name=f"{short}p", width=out_width, height=out_height, bitrate=max_bitrate(out_width, out_height, fps)
-    )
+def ladder_of(profiles: tuple[str, ...]) -> Ladder:
+    """A ladder with all sizes in each of these profiles.
+
+    Raises:
+        InvalidRequestError: there is none like that.
+    """
+    try:
+        return Ladder(codec=tuple(Rungs(profile=name) for name in profiles))
+    except ValidationError as error:
+        raise InvalidRequestError(_complaints(error)) from error
 
 
-def max_bitrate(width: int, height: int, fps: Rational) -> int:
-    """The cap on a rendition's rate in bits per second, rounded to 1000, never below 100,000."""
+def max_bitrate(width: int, height: int, fps: Rational, *, reference: int = _REFERENCE_BITRATE) -> int:
+    """The cap on a rendition's rate in bits per second, rounded to 1000, never below 100,000.
+
+    Args:
+        width: of its picture.
+        height: as well.
+        fps: pictures per second.
+        reference: the cap at 1920 by 1080 and 30 pictures per second.
+    """
     area: float = (width * height / _REFERENCE_PIXELS) ** _PIXEL_EXPONENT
     motion: float = max(1.0, float(fps) / _REFERENCE_FPS) ** _RATE_EXPONENT
-    return max(_MIN_BITRATE, round(_REFERENCE_BITRATE * area * motion / 1000) * 1000)
+    return max(_MIN_BITRATE, round(reference * area * motion / 1000) * 1000)
+
+
+def _complaints(error: ValidationError) -> str:
+    said = [
+        ".".join(map(str, item["loc"])) + ": " + item["msg"].removeprefix("Value error, ")
+        for item in error.errors()
+    ]
+    return "; ".join(said)
 
 
 def _scaled(side: int, scale: float) -> int:

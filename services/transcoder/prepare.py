@@ -15,7 +15,9 @@ from services.shared.errors import UnsupportedMediaError
 from services.shared.settings import TranscoderSettings
 from services.shared.video import Plan, Source, Task, Video, source_part_file
 from services.transcoder.command import Input
+from services.transcoder.encoders import Encoders
 from services.transcoder.feed import SourceFeed
+from services.transcoder.ladder import Ladder
 from services.transcoder.probe import Bounds, probe
 from services.transcoder.process import Limits
 from services.transcoder.remux import remux
@@ -37,14 +39,16 @@ class Preparation:
         feed: SourceFeed,
         scratch: Scratch,
         settings: TranscoderSettings,
-        encoder: str,
+        encoders: Encoders,
+        ladder: Ladder,
         limits: Limits,
     ) -> None:
         self._content = content
         self._feed = feed
         self._bounds = Bounds(duration_s=settings.max_duration_s, pixels=settings.max_pixels)
         self._scratch = scratch
-        self._encoder = encoder
+        self._encoders = encoders
+        self._ladder = ladder
         self._limits = limits
 
     async def plan(self, video: Video, *, workers: int) -> tuple[Plan, tuple[Task, ...]]:
@@ -61,7 +65,8 @@ class Preparation:
         if not info.seekable:
             remuxed = await self._remuxed(video)
             info = await self._probed(video, remuxed)
-        plan = make_plan(info, generation=video.generation, encoder=self._encoder)
+        encoder = await self._encoders.identity(self._ladder.profiles)
+        plan = make_plan(info, generation=video.generation, encoder=encoder, ladder=self._ladder)
         tasks = make_tasks(plan, info.video, workers=workers, whole=video.whole)
         return plan.model_copy(update={"remuxed": remuxed}), tasks
 

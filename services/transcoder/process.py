@@ -30,7 +30,6 @@ from services.transcoder import command
 _CHUNK_BYTES: Final = 64 * 1024
 _BUFFER_BYTES: Final = 256 * 1024
 _MAX_LINE_BYTES: Final = 64 * 1024
-_IDENTITY_BYTES: Final = 64 * 1024
 _STDERR_LINES: Final = 30
 _STDERR_LINE_CHARS: Final = 500
 _TERMINATE_GRACE_S: Final = 0.25
@@ -148,21 +147,6 @@ async def collect(arguments: Sequence[str], *, limits: Limits, max_bytes: int) -
 
     await run(arguments, keep, limits=limits)
     return bytes(collected)
-
-
-async def encoder_identity() -> str:
-    """Names of this machine's ffmpeg and x264 builds. Pieces made by different builds must not be mixed.
-
-    Raises:
-        ExitError: ffmpeg does not work here, or has no x264.
-    """
-    limits = Limits(wall_s=60)
-    said = await collect(["ffmpeg", "-version"], limits=limits, max_bytes=_IDENTITY_BYTES)
-    stream = await collect(command.encode_blank(), limits=limits, max_bytes=_IDENTITY_BYTES)
-    # x264 signs its streams: "x264 - core 164 r3095 baee400 - H.264/MPEG-4 AVC codec - …".
-    core = stream.partition(b"x264 - ")[2].partition(b" - ")[0]
-    version = said.partition(b" Copyright")[0].partition(b"version ")[2]
-    return f"ffmpeg {version.decode(errors='replace')}, x264 {core.decode(errors='replace')}"
 
 
 async def parse_progress(chunks: Chunks) -> AsyncIterator[Progress]:

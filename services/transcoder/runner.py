@@ -13,6 +13,7 @@ from services.shared.content import ContentStore
 from services.shared.dispatch import Dispatcher
 from services.shared.errors import (
     ConflictError,
+    ElsewhereError,
     FencedError,
     ForeignEncoderError,
     JobError,
@@ -27,6 +28,7 @@ from services.transcoder.audio import encode_audio
 from services.transcoder.command import Input
 from services.transcoder.encode import Encoded, PieceJob, encode_piece
 from services.transcoder.extras import Extras
+from services.transcoder.encoders import Encoders, fits
 from services.transcoder.feed import OfferedSource, SourceFeed
 from services.transcoder.process import Limits
 from services.transcoder.progress import Progress
@@ -57,7 +59,7 @@ class TaskRunner:
         feed: SourceFeed,
         session: Session,
         vigil: Vigil,
-        encoder: str,
+        encoders: Encoders,
         limits: Limits,
     ) -> None:
         self._catalog = catalog
@@ -68,7 +70,7 @@ class TaskRunner:
         self._feed = feed
         self._session = session
         self._vigil = vigil
-        self._encoder = encoder
+        self._encoders = encoders
         self._limits = limits
         self._extras = Extras(book=book, content=content, limits=limits)
 
@@ -83,11 +85,13 @@ class TaskRunner:
             FencedError: it is done, or in other hands, or the video has moved on.
             PermanentJobError: the source is to blame.
             TransientJobError: something passing is to blame.
+            ElsewhereError: this worker lacks an encoder that another one has.
             UnavailableError: a backing service is away.
         """
         video, plan = await self._current(job)
         claim = await self._claim(job, take_over=take_over)
         try:
+            await self._check_encoders(plan, claim)
             work = self._do(video, plan, claim, job)
             result = await self._vigil.over(work, key=claim.key, check=lambda: self._check(job, claim))
             await self._book.finish(claim, result)
@@ -107,12 +111,17 @@ class TaskRunner:
         plan = await self._book.plan(job.video_id, job.generation)
         if plan is None:
             raise FencedError(f"Video {video.id} has moved on.")
-        if plan.encoder != self._encoder:
-            raise ForeignEncoderError(
-                "This worker's ffmpeg is not the one the video was begun with: their pieces would not fit.",
-                detail=f"planned for: {plan.encoder}\nhere: {self._encoder}",
-            )
         return video, plan
+
+    async def _check_encoders(self, plan: Plan, claim: Claim) -> None:
+        """See that this worker's encoders fit to the plan."""
+        try:
+            await self._encoders.check(plan.encoder, plan.profiles_of(claim.task.piece))
+        except ForeignEncoderError as error:
+            offers = await self._book.encoders()
+            if any(fits(plan.encoder, offered) for offered in offers):
+                raise ElsewhereError(str(error), detail=error.detail) from error
+            raise
 
     async def _check(self, job: TaskJob, claim: Claim) -> None:
         """Go on only while nobody else has the task, and the video wants it."""

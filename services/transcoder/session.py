@@ -22,17 +22,27 @@ _RETRY_S: Final = 1.0
 class Session:
     """Keeps a lease, and takes a new one when it was lost because etcd was away for too long."""
 
-    def __init__(self, etcd: EtcdClient, book: WorkBook, *, instance: str) -> None:
+    def __init__(self, etcd: EtcdClient, book: WorkBook, *, instance: str, encoder: str) -> None:
         self._etcd = etcd
         self._book = book
         self._instance = instance
+        self._encoder = encoder
         self._lease: Lease | None = None
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, etcd: EtcdClient, book: WorkBook, *, instance: str) -> AsyncIterator[Session]:
-        """Stay announced while the context is open."""
-        session = cls(etcd, book, instance=instance)
+    async def open(
+        cls, etcd: EtcdClient, book: WorkBook, *, instance: str, encoder: str
+    ) -> AsyncIterator[Session]:
+        """Stay announced while the context is open.
+
+        Args:
+            etcd: where.
+            book: what others read it from.
+            instance: the worker's name.
+            encoder: identity of what it encodes with.
+        """
+        session = cls(etcd, book, instance=instance, encoder=encoder)
         async with background(session._keep()):
             yield session
 
@@ -56,7 +66,7 @@ class Session:
         while True:
             try:
                 async with self._etcd.lease(_LEASE_TTL_S) as lease:
-                    await self._book.announce_worker(self._instance, lease_id=lease.id)
+                    await self._book.announce_worker(self._instance, encoder=self._encoder, lease_id=lease.id)
                     self._lease = lease
                     await lease.lost.wait()
                     log.warning("lease lost: etcd was away for too long; taking a new one")

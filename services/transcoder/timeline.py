@@ -17,7 +17,7 @@ from fractions import Fraction
 from typing import Final
 
 from services.shared.video import AUDIO_RATE_HZ, AudioTrack, Piece, Plan, Rational, Task, TaskKind
-from services.transcoder.ladder import ladder
+from services.transcoder.ladder import H264, Ladder
 from services.transcoder.sound import sound_tracks
 from services.transcoder.source import KeyFrame, SourceInfo, VideoFacts
 
@@ -100,13 +100,17 @@ def _nearest_standard(rate: Fraction, tolerance: Fraction) -> Fraction | None:
     return nearest if abs(nearest - rate) <= nearest * tolerance else None
 
 
-def make_plan(info: SourceInfo, *, generation: int, encoder: str) -> Plan:
+def make_plan(info: SourceInfo, *, generation: int, encoder: str, ladder: Ladder = H264) -> Plan:
     """The plan for a source.
 
     Args:
         info: what probing found.
         generation: number of this plan among the video's plans.
-        encoder: identity of the ffmpeg build, see `services.transcoder.process.encoder_identity`.
+        encoder: identity of the builds that encode it, see `services.transcoder.encoders.Encoders`.
+        ladder: what it is encoded in.
+
+    Raises:
+        UnsupportedMediaError: the picture is too small for that ladder.
     """
     video = info.video
     fps = frame_rate(video)
@@ -119,7 +123,7 @@ def make_plan(info: SourceInfo, *, generation: int, encoder: str) -> Plan:
         frames=frames,
         segment_frames=max(1, _round(Fraction(_SEGMENT_S * fps.num, fps.den))),
         timescale=_timescale(fps),
-        renditions=ladder(width=video.width, height=video.height, fps=fps),
+        renditions=ladder.renditions(width=video.width, height=video.height, fps=fps),
         audio=sound_tracks(info.audio, duration_samples=_samples(frames, fps)),
         input_format=info.format_name,
         encoder=encoder,

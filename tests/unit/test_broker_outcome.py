@@ -7,6 +7,7 @@ import pytest
 from services.shared.broker.outcome import Dead, Deferred, Done, Retry, decide
 from services.shared.errors import (
     AmbiguousError,
+    ElsewhereError,
     FencedError,
     JobError,
     OutOfSpaceError,
@@ -69,6 +70,13 @@ def test_a_full_disk_is_never_the_fault_of_the_job() -> None:
 
     assert isinstance(outcome, Deferred)
     assert outcome.reason == "no room"
+
+
+def test_a_worker_that_lacks_what_another_has_is_never_the_fault_of_the_job() -> None:
+    outcome = decide(ElsewhereError("no AV1 here"), attempt=99, max_attempts=5)
+
+    assert isinstance(outcome, Deferred)
+    assert outcome.reason == "no AV1 here"
 
 
 def test_the_detail_tells_the_causes_and_what_was_run() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from services.shared.errors import (
+    ElsewhereError,
     FencedError,
     JobError,
     OutOfSpaceError,
@@ -54,14 +55,15 @@ def decide(error: BaseException | None, *, attempt: int, max_attempts: int) -> O
 
     An error that nobody foresaw is worth another attempt, since most are of passing nature, and ends as a
     dead letter with its traceback if it is not. A full disk says nothing about the job, neither the worker's
-    own nor those of the ring: as soon as somebody has made room, it goes on.
+    own nor those of the ring: as soon as somebody has made room, it goes on. Nor does a worker that lacks
+    what another one has.
     """
     if error is None or isinstance(error, FencedError):
         return Done()
     reason = str(error) or type(error).__name__
     if isinstance(error, PermanentJobError | UnsupportedMediaError):
         return Dead(reason=reason, detail=_detail(error), cause=error)
-    if isinstance(error, OutOfSpaceError):
+    if isinstance(error, OutOfSpaceError | ElsewhereError):
         return Deferred(reason=reason, detail=_detail(error))
     if attempt >= max_attempts:
         final = f"Given up after {attempt} attempts: {reason}"

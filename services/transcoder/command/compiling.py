@@ -8,10 +8,16 @@ from typing import Any
 import ffmpeg
 
 
-def compiled(outputs: Iterable[Any]) -> list[str]:
-    """One process that makes all outputs."""
-    program = ["ffmpeg", "-nostdin", "-hide_banner", "-v", "warning", "-y", "-filter_complex_threads", "1"]
-    return list(ffmpeg.compile(ffmpeg.merge_outputs(*outputs), cmd=program))
+def compiled(outputs: Iterable[Any], *, before: Sequence[str] = (), loglevel: str = "warning") -> list[str]:
+    """One process that makes all outputs.
+
+    Args:
+        outputs: what it makes.
+        before: options of the whole process, which must stand before its inputs.
+        loglevel: what ffmpeg may say on stderr.
+    """
+    program = ["ffmpeg", "-nostdin", "-hide_banner", "-v", loglevel, "-y", "-filter_complex_threads", "1"]
+    return list(ffmpeg.compile(ffmpeg.merge_outputs(*outputs), cmd=[*program, *before]))
 
 
 def with_progress(arguments: Sequence[str]) -> list[str]:

@@ -9,7 +9,7 @@ import ffmpeg
 
 from services.shared.video import Piece, Plan, Rendition
 from services.transcoder.command.compiling import compiled
-from services.transcoder.command.encoders import encoder
+from services.transcoder.command.encoders import devices, encoder, prepared
 from services.transcoder.command.inputs import Input
 
 
@@ -33,7 +33,7 @@ def piece(
         _rendition_output(frames[i], plan, work, rendition, targets[rendition.name])
         for i, rendition in enumerate(renditions)
     ]
-    return compiled(outputs)
+    return compiled(outputs, before=devices(*renditions))
 
 
 def grid_frames(video: Any, plan: Plan, work: Piece) -> Any:
@@ -47,12 +47,9 @@ def grid_frames(video: Any, plan: Plan, work: Piece) -> Any:
 
 
 def _rendition_output(frames: Any, plan: Plan, work: Piece, rendition: Rendition, target: str) -> Any:
-    picture = (
-        frames.filter("scale", rendition.width, rendition.height, flags="bicubic")
-        .filter("setsar", 1)
-        .filter("format", "yuv420p")
-    )
-    return picture.output(target, **encoder(plan, rendition), **_fragmented_mp4(plan, work))
+    scaled = frames.filter("scale", rendition.width, rendition.height, flags="bicubic").filter("setsar", 1)
+    encoded = encoder(rendition, segment_frames=plan.segment_frames)
+    return prepared(scaled, rendition).output(target, **encoded, **_fragmented_mp4(plan, work))
 
 
 def _fragmented_mp4(plan: Plan, work: Piece) -> dict[str, Any]:

@@ -18,11 +18,12 @@ from services.transcoder.command import Input
 from services.transcoder.encoders import Encoders
 from services.transcoder.feed import SourceFeed
 from services.transcoder.ladder import Ladder
-from services.transcoder.probe import Bounds, probe
+from services.transcoder.probe import Inspection, inspect, probe
 from services.transcoder.process import Limits
 from services.transcoder.remux import remux
 from services.transcoder.scratch import Scratch
 from services.transcoder.source import SourceInfo
+from services.transcoder.streams import Bounds, Header
 from services.transcoder.timeline import make_plan, make_tasks
 
 _PART_BYTES: Final = 32 << 20
@@ -60,27 +61,31 @@ class Preparation:
             OutOfSpaceError: this worker's disk has no room for what it takes.
             UnavailableError: the ring could not deliver the source.
         """
-        info = await self._probed(video, video.source)
-        remuxed = None
-        if not info.seekable:
-            remuxed = await self._remuxed(video)
-            info = await self._probed(video, remuxed)
+        header, remuxed = (await self._inspected(video)).header, None
+        if not header.seekable:
+            # It is surveyed only afterwards: in what was recorded off the air, time stamps may leap.
+            remuxed = await self._remuxed(video, header)
+        info = await self._probed(video, remuxed or video.source)
         encoder = await self._encoders.identity(self._ladder.profiles)
         plan = make_plan(info, generation=video.generation, encoder=encoder, ladder=self._ladder)
         tasks = make_tasks(plan, info.video, workers=workers, whole=video.whole)
         return plan.model_copy(update={"remuxed": remuxed}), tasks
 
+    async def _inspected(self, video: Video) -> Inspection:
+        async with self._offered(video, video.source) as given:
+            return await inspect(given, bounds=self._bounds, limits=self._limits)
+
     async def _probed(self, video: Video, source: Source) -> SourceInfo:
         async with self._offered(video, source) as given:
             return await probe(given, bounds=self._bounds, limits=self._limits)
 
-    async def _remuxed(self, video: Video) -> Source:
+    async def _remuxed(self, video: Video, header: Header) -> Source:
         limit = video.source.size_bytes + video.source.size_bytes // 4 + _REMUX_SLACK_BYTES
         self._scratch.check_room(limit)
         with tempfile.TemporaryDirectory(prefix="remux-", dir=self._scratch.folder) as folder:
             path = Path(folder) / "source.mkv"
             async with self._offered(video, video.source) as given:
-                await remux(given, path, max_bytes=limit, limits=self._limits)
+                await remux(given, header.places, path, max_bytes=limit, limits=self._limits)
             return await self._stored(video, path)
 
     async def _stored(self, video: Video, path: Path) -> Source:

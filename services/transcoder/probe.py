@@ -3,131 +3,131 @@
 from __future__ import annotations
 
 import json
-from array import array
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
-from statistics import median
-from typing import Any, Final
+from typing import Final
 
 from services.shared.errors import UnsupportedMediaError
-from services.shared.languages import known_language
-from services.shared.video import Rational, SoundRole
+from services.shared.video import Rational
 from services.transcoder import command
-from services.transcoder.command import MAX_PIXELS, MAX_STREAMS, Input
-from services.transcoder.process import (
-    Chunks,
-    ExitError,
-    Limits,
-    Progress,
-    collect,
-    lines_of,
-    run,
-    run_ffmpeg,
-)
-from services.transcoder.source import AudioFacts, KeyFrame, SourceInfo, VideoFacts
+from services.transcoder.command import MAX_STREAMS, Input
+from services.transcoder.look import Item, is_encrypted, look_of
+from services.transcoder.packets import LatestEnd, PacketScan
+from services.transcoder.process import ExitError, Limits, collect, run
+from services.transcoder.source import SOUND_MARGIN_S, Look, SourceInfo, Span, VideoFacts
+from services.transcoder.streams import UNDECODABLE, Bounds, Header, displayed_size, read_header
 
-_MAX_HEADER_BYTES: Final = 4 * 1024 * 1024
-_MIN_SIDE: Final = 16
-"""Smaller pictures hold less than one H.264 macroblock."""
-
-_MAX_AUDIO_TRACKS: Final = 8
-_GAP_SAMPLE: Final = 10_000
-"""Packets at the beginning from which the typical distance between frames is taken."""
-
+_MAX_OUTPUT_BYTES: Final = 4 * 1024 * 1024
 _GRACE_S: Final = 600
 _MAX_MEAN_GAP_S: Final = 60
 """A video may stand still for a while, but one that claims hours from a handful of packets is a trap."""
 
-_UNDECODABLE: Final = "None of the file's pictures can be decoded."
+_BOUNDS: Final = Bounds()
+_ENCRYPTED: Final = "The video is encrypted (copy protection), so it cannot be decoded."
 _LIMITS: Final = Limits(wall_s=1200, cpu_s=1200)
+_FIRST_PACKETS: Final = 8
+_MORE_PACKETS: Final = 400
+"""Some sixteen seconds: broadcasts are recorded from anywhere between two key frames."""
+_PACKETS_ELSEWHERE: Final = 64
+_ELSEWHERE: Final = (0.25, 0.5, 0.75)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Bounds:
-    """The largest source that is accepted."""
+class Inspection:
+    """What a short look at a source shows."""
 
-    duration_s: float = 12 * 3600
-    packets: int = 6_000_000
-    pixels: int = MAX_PIXELS
-    streams: int = MAX_STREAMS
+    header: Header
+    look: Look
 
 
-async def probe(source: Input, *, bounds: Bounds = Bounds(), limits: Limits = _LIMITS) -> SourceInfo:
-    """Look at a source: its streams, the packets of its main video stream, and one decoded picture.
+async def probe(source: Input, *, bounds: Bounds = _BOUNDS, limits: Limits = _LIMITS) -> SourceInfo:
+    """Look at a source: its streams, its first pictures, and all packets of its main video stream.
 
-    Reads the video's packets once, from first to last.
+    Raises:
+        UnsupportedMediaError: it is not a video that can be played; the message says why, for people.
+        TransientJobError: a limit stopped ffprobe.
+    """
+    inspected = await inspect(source, bounds=bounds, limits=limits)
+    return await survey(source, inspected, bounds=bounds, limits=limits)
+
+
+async def inspect(source: Input, *, bounds: Bounds = _BOUNDS, limits: Limits = _LIMITS) -> Inspection:
+    """Look at the file's header and its first pictures. Reads little, however long the file is.
 
     Raises:
         UnsupportedMediaError: it is not a video that can be played; the message says why, for people.
         TransientJobError: a limit stopped ffprobe.
     """
     try:
-        header = await collect(command.probe_streams(source), limits=limits, max_bytes=_MAX_HEADER_BYTES)
+        said = await collect(command.probe_streams(source), limits=limits, max_bytes=_MAX_OUTPUT_BYTES)
     except ExitError as error:
         raise UnsupportedMediaError(_unreadable(error.stderr)) from error
-    described = json.loads(header)
-    stream = _main_video(described["streams"], bounds)
+    header = read_header(json.loads(said), bounds)
+    return Inspection(header=header, look=await _look(source, header, limits))
+
+
+async def survey(
+    source: Input, inspected: Inspection, *, bounds: Bounds = _BOUNDS, limits: Limits = _LIMITS
+) -> SourceInfo:
+    """All that planning needs. Reads the video's packets from first to last.
+
+    Raises:
+        UnsupportedMediaError: it is not a video that can be played; the message says why, for people.
+        TransientJobError: a limit stopped ffprobe.
+    """
     packets = await _scan(source, bounds, limits)
-    await _decode_one(source, limits)
+    header, video = inspected.header, _video_facts(inspected, packets)
     info = SourceInfo(
-        format_name=described["format"]["format_name"],
-        video=_video_facts(stream, packets),
-        audio=_audio_facts(described["streams"]),
+        format_name=header.format_name,
+        video=video,
+        audio=header.audio,
+        sound=await _sound(source, header, video, limits),
     )
-    _check_length(info.video, bounds)
+    _check_length(info, bounds)
     return info
 
 
 def _unreadable(stderr: str) -> str:
     if "not on whitelist" in stderr:
-        return "This kind of file is not accepted: it is a list of other files, or of an unknown container."
+        return (
+            "This kind of file is not accepted: it is a list of other files, or of an unknown container. "
+            "MP4, MOV, Matroska, WebM, MPEG-TS, MPEG-PS, AVI, FLV, OGG, ASF and MXF are known."
+        )
     if "max_streams" in stderr:
         return f"The file has more than {MAX_STREAMS} streams."
     return "This is not a video file that can be read: it is empty, damaged, or something else."
 
 
-def _main_video(streams: list[dict[str, Any]], bounds: Bounds) -> dict[str, Any]:
-    if len(streams) > bounds.streams:
-        raise UnsupportedMediaError(f"The file has {len(streams)} streams; {bounds.streams} are allowed.")
-    video = next((s for s in streams if s.get("codec_type") == "video" and not _is_cover(s)), None)
-    if video is None:
-        raise UnsupportedMediaError("The file has no video stream.")
-    _check_picture(video, bounds)
-    return video
+async def _look(source: Input, header: Header, limits: Limits) -> Look:
+    """Decode the first pictures; where they cannot be, more of them, and some elsewhere in the file.
+
+    That is bounded, so that a long file that cannot be decoded is refused as soon as a short one.
+    """
+    items: Sequence[Item] = ()
+    for places in (f"%+#{_FIRST_PACKETS}", _more_places(header.duration_s)):
+        items = await _decoded(source, places, limits)
+        look = look_of(items)
+        if look is not None:
+            return look
+    raise UnsupportedMediaError(_ENCRYPTED if is_encrypted(items) else UNDECODABLE)
 
 
-def _check_picture(video: dict[str, Any], bounds: Bounds) -> None:
-    if not int(video.get("width", 0)):
-        raise UnsupportedMediaError(_UNDECODABLE)
-    # Both as it is stored and as it is shown: pixels that are not square may stretch it beyond all bounds.
-    for width, height in ((int(video["width"]), int(video["height"])), _displayed_size(video)):
-        if width * height > bounds.pixels:
-            raise UnsupportedMediaError(f"The picture of {width} by {height} pixels is too large.")
-        if min(width, height) < _MIN_SIDE:
-            raise UnsupportedMediaError(f"The picture of {width} by {height} pixels is too small.")
+def _more_places(duration_s: float | None) -> str:
+    elsewhere = [f"{duration_s * part:.3f}%+#{_PACKETS_ELSEWHERE}" for part in _ELSEWHERE if duration_s]
+    return ",".join([f"%+#{_MORE_PACKETS}", *elsewhere])
 
 
-def _is_cover(stream: dict[str, Any]) -> bool:
-    return bool(stream.get("disposition", {}).get("attached_pic"))
-
-
-async def _decode_one(source: Input, limits: Limits) -> None:
-    decoded = 0
-
-    def count(report: Progress) -> None:
-        nonlocal decoded
-        decoded = max(decoded, report.frames)
-
+async def _decoded(source: Input, places: str, limits: Limits) -> Sequence[Item]:
+    arguments = command.probe_frames(source, places)
     try:
-        await run_ffmpeg(lambda _: command.decode_one(source), [], limits=limits, on_progress=count)
-    except ExitError as error:
-        raise UnsupportedMediaError(_UNDECODABLE) from error
-    if not decoded:
-        raise UnsupportedMediaError(_UNDECODABLE)
+        said = await collect(arguments, limits=limits, max_bytes=_MAX_OUTPUT_BYTES)
+    except ExitError:
+        return []
+    return list(json.loads(said).get("packets_and_frames", []))
 
 
-async def _scan(source: Input, bounds: Bounds, limits: Limits) -> _PacketScan:
-    packets = _PacketScan(bounds.packets)
+async def _scan(source: Input, bounds: Bounds, limits: Limits) -> PacketScan:
+    packets = PacketScan(bounds.packets)
     try:
         await run(command.probe_packets(source), packets.consume, limits=limits)
     except ExitError as error:
@@ -137,78 +137,9 @@ async def _scan(source: Input, bounds: Bounds, limits: Limits) -> _PacketScan:
     return packets
 
 
-class _PacketScan:
-    """Digests the list of packets line by line, keeping only what planning needs."""
-
-    def __init__(self, max_packets: int) -> None:
-        self._max_packets = max_packets
-        self._early = array("q")
-        self._first: int | None = None
-        self._start: int | None = None
-        self._key_frames: list[KeyFrame] = []
-        self.packets = 0
-        """Pictures that are shown."""
-        self.end = 0
-
-    async def consume(self, chunks: Chunks) -> None:
-        """Take ffprobe's output."""
-        async for line in lines_of(chunks):
-            pts, dts, duration, flags, *_ = [*line.split(","), "", "", "", ""]
-            time = _ticks(dts if pts == "N/A" else pts)
-            if time is not None:
-                self._take(time, _ticks(dts), _ticks(duration) or 0, flags)
-
-    def _take(self, pts: int, dts: int | None, duration: int, flags: str) -> None:
-        # D: an edit list discards the picture. It is decoded, perhaps because those after it need it, and
-        # not shown.
-        shown = "D" not in flags
-        if "K" in flags and (shown or not self._key_frames):
-            self._key_frames.append(KeyFrame(pts=pts, dts=pts if dts is None else dts))
-        if shown:
-            self._show(pts, duration)
-
-    def _show(self, pts: int, duration: int) -> None:
-        self.packets += 1
-        if self.packets > self._max_packets:
-            raise UnsupportedMediaError(f"The video has more than {self._max_packets} frames.")
-        self._first = pts if self._first is None else min(self._first, pts)
-        # Pictures before the first key frame lean on some that are not in the file.
-        if self._key_frames and pts >= self._key_frames[0].pts:
-            self._start = pts if self._start is None else min(self._start, pts)
-        self.end = max(self.end, pts + duration)
-        if len(self._early) < _GAP_SAMPLE:
-            self._early.append(pts)
-
-    @property
-    def start(self) -> int:
-        """When the first picture that can be decoded is shown, in ticks."""
-        start = self._first if self._start is None else self._start
-        assert start is not None
-        return start
-
-    @property
-    def key_frames(self) -> tuple[KeyFrame, ...]:
-        """Where decoding can begin: at least at the beginning, for streams refreshed by intra blocks."""
-        found = sorted(self._key_frames, key=lambda key: key.pts)
-        return tuple(found or [KeyFrame(pts=self.start, dts=self.start)])
-
-    @property
-    def typical_gap(self) -> int:
-        """Median distance of neighbouring frames at the beginning, in ticks; 0 for a single frame."""
-        times = sorted(self._early)
-        gaps = [after - before for before, after in pairwise(times) if after > before]
-        return int(median(gaps)) if gaps else 0
-
-
-def _ticks(text: str) -> int | None:
-    try:
-        return int(text)
-    except ValueError:  # N/A, or a line of another kind
-        return None
-
-
-def _video_facts(stream: dict[str, Any], packets: _PacketScan) -> VideoFacts:
-    width, height = _displayed_size(stream)
+def _video_facts(inspected: Inspection, packets: PacketScan) -> VideoFacts:
+    stream = inspected.header.video
+    width, height = displayed_size(stream)
     num, den = (int(part) for part in stream["time_base"].split("/"))
     return VideoFacts(
         codec=stream.get("codec_name", "unknown"),
@@ -220,61 +151,31 @@ def _video_facts(stream: dict[str, Any], packets: _PacketScan) -> VideoFacts:
         packets=packets.packets,
         typical_gap=packets.typical_gap,
         key_frames=packets.key_frames,
+        look=inspected.look,
     )
 
 
-def _displayed_size(stream: dict[str, Any]) -> tuple[int, int]:
-    """Width and height with square pixels, turned upright."""
-    width, height = int(stream["width"]), int(stream["height"])
-    num, _, den = stream.get("sample_aspect_ratio", "1:1").partition(":")
-    if num.isdigit() and den.isdigit() and int(num) and int(den):
-        width = max(1, round(width * int(num) / int(den)))
-    turns = round(_rotation(stream) / 90) % 4
-    return (height, width) if turns in {1, 3} else (width, height)
+async def _sound(source: Input, header: Header, video: VideoFacts, limits: Limits) -> Span | None:
+    """When there is sound. That it goes on after the pictures is believed only if its packets are there."""
+    claimed = header.sound
+    if claimed is None or claimed.end_s <= video.end_s + SOUND_MARGIN_S:
+        return claimed
+    last = LatestEnd()
+    try:
+        await run(command.probe_sound(source, from_s=video.end_s), last.consume, limits=limits)
+    except ExitError:
+        return Span(start_s=claimed.start_s, end_s=video.end_s)
+    return Span(start_s=claimed.start_s, end_s=max(video.end_s, last.seconds))
 
 
-def _rotation(stream: dict[str, Any]) -> float:
-    data = stream.get("side_data_list", [])
-    return next((float(entry["rotation"]) for entry in data if "rotation" in entry), 0.0)
-
-
-def _audio_facts(streams: list[dict[str, Any]]) -> tuple[AudioFacts, ...]:
-    sounds = [stream for stream in streams if stream.get("codec_type") == "audio"]
-    playable = [
-        AudioFacts(
-            index=index,
-            codec=stream["codec_name"],
-            channels=int(stream["channels"]),
-            language=known_language(_tag(stream, "language")),
-            title=_tag(stream, "title"),
-            default=bool(_disposition(stream).get("default")),
-            role=_role(stream),
-        )
-        for index, stream in enumerate(sounds)
-        if stream.get("codec_name", "unknown") != "unknown" and int(stream.get("channels", 0))
-    ]
-    return tuple(playable[:_MAX_AUDIO_TRACKS])
-
-
-def _role(stream: dict[str, Any]) -> SoundRole:
-    disposition = _disposition(stream)
-    if disposition.get("comment"):
-        return SoundRole.COMMENTARY
-    return SoundRole.DESCRIPTION if disposition.get("visual_impaired") else SoundRole.PROGRAMME
-
-
-def _tag(stream: dict[str, Any], name: str) -> str:
-    return str(stream.get("tags", {}).get(name, ""))
-
-
-def _disposition(stream: dict[str, Any]) -> dict[str, Any]:
-    return dict(stream.get("disposition", {}))
-
-
-def _check_length(video: VideoFacts, bounds: Bounds) -> None:
-    if video.duration_s > bounds.duration_s:
+def _check_length(info: SourceInfo, bounds: Bounds) -> None:
+    video, sound = info.video, info.sound
+    duration_s = video.duration_s
+    if sound is not None:
+        duration_s = max(video.end_s, sound.end_s) - min(video.start_s, sound.start_s)
+    if duration_s > bounds.duration_s:
         raise UnsupportedMediaError(
-            f"The video claims to last {video.duration_s / 3600:.1f} hours; "
+            f"The video claims to last {duration_s / 3600:.1f} hours; "
             f"{bounds.duration_s / 3600:.0f} are allowed."
         )
     if video.duration_s > _GRACE_S + _MAX_MEAN_GAP_S * video.packets:

@@ -10,6 +10,28 @@ from services.shared.video import Rational, SoundRole
 SEEKABLE_FORMATS: Final = frozenset({"mov", "matroska"})
 """Demuxers that can seek without losing frames. Sources of all others are remuxed first."""
 
+SOUND_MARGIN_S: Final = 0.5
+"""Sound that begins so much before the first picture, or ends so much after the last, is cut off: hardly any
+recording begins and ends with all its streams at once. Where there is more, the picture stands still."""
+
+UNKNOWN: Final = "unknown"
+"""What a source does not say."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Look:
+    """How a source's first pictures want to be shown. Colours by ffmpeg's names, or `UNKNOWN`."""
+
+    interlaced: bool = False
+    """Whether some are woven from two fields."""
+    rgb: bool = False
+    full_range: bool = False
+    primaries: str = UNKNOWN
+    transfer: str = UNKNOWN
+    matrix: str = UNKNOWN
+    peak_nits: float | None = None
+    """The brightest light in them, or that their screen could show, in candela per square metre."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class KeyFrame:
@@ -37,6 +59,17 @@ class VideoFacts:
     """Median distance between neighbouring frames."""
     key_frames: tuple[KeyFrame, ...]
     """In presentation order."""
+    look: Look = Look()
+
+    @property
+    def start_s(self) -> float:
+        """`start` in seconds."""
+        return self.start * float(self.time_base)
+
+    @property
+    def end_s(self) -> float:
+        """`end` in seconds."""
+        return self.end * float(self.time_base)
 
     @property
     def duration_s(self) -> float:
@@ -60,6 +93,14 @@ class AudioFacts:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Span:
+    """A stretch of time on the source's own clock, in seconds."""
+
+    start_s: float
+    end_s: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class SourceInfo:
     """A source that can be transcoded."""
 
@@ -67,8 +108,15 @@ class SourceInfo:
     """The demuxer's names, as ffprobe prints them and as `-format_whitelist` takes them."""
     video: VideoFacts
     audio: tuple[AudioFacts, ...]
+    sound: Span | None = None
+    """From the beginning of the first sound to the end of the last; None: there is none."""
 
     @property
     def seekable(self) -> bool:
         """Whether pieces can be cut by seeking; otherwise the source must be remuxed first."""
-        return not SEEKABLE_FORMATS.isdisjoint(self.format_name.split(","))
+        return is_seekable(self.format_name)
+
+
+def is_seekable(format_name: str) -> bool:
+    """Whether ffmpeg can seek in such a container without losing frames."""
+    return not SEEKABLE_FORMATS.isdisjoint(format_name.split(","))

@@ -10,7 +10,7 @@ import pytest
 from services.shared.errors import UnfitPieceError
 from services.transcoder.command import Input
 from services.transcoder.encode import Encoded, PieceJob, encode_piece
-from services.transcoder.probe import probe
+from services.transcoder.probe import inspect, probe
 from services.transcoder.remux import remux
 from tests.harness.children import alive, children
 from tests.harness.media import (
@@ -76,9 +76,9 @@ async def test_pieces_put_together_are_what_a_single_run_makes(recipe: Recipe, s
 @pytest.mark.parametrize("recipe", REMUXED, ids=lambda recipe: recipe.name)
 async def test_containers_that_seek_badly_are_exact_after_remuxing(recipe: Recipe, source_folder, tmp_path):
     source = Input(location=str(recipe.make(source_folder)))
-    before = await probe(source)
-    assert not before.seekable
-    await remux(source, tmp_path / "remuxed.mkv", max_bytes=1 << 30)
+    header, before = (await inspect(source)).header, await probe(source)
+    assert not header.seekable
+    await remux(source, header.places, tmp_path / "remuxed.mkv", max_bytes=1 << 30)
     done = await transcode(tmp_path / "remuxed.mkv")
     assert abs(done.frames - before.video.packets) <= 1
     check_tracks(done, tmp_path)

@@ -6,7 +6,8 @@ import pytest
 
 from services.shared.errors import UnsupportedMediaError
 from services.transcoder.command import Input
-from services.transcoder.probe import Bounds, probe
+from services.transcoder.probe import probe
+from services.transcoder.streams import Bounds
 from tests.harness.range_server import range_server
 from tests.harness.sources import BIG_BUCK_BUNNY, VTEST, Recipe, ffmpeg, x264
 
@@ -66,7 +67,7 @@ async def test_a_cover_picture_is_not_the_video(source_folder, tmp_path):
     assert (await probed(film)).video.codec == "h264"
     picture = ("-map", "0", "-map", "1", "-c:v", "png", "-disposition:v:0", "attached_pic")
     ffmpeg("-f", "lavfi", "-i", "sine=duration=2", "-i", str(cover), *picture, str(song))
-    assert await refusal(song) == "The file has no video stream."
+    assert await refusal(song) == "The file has sound, but no video."
 
 
 async def test_frames_that_an_edit_list_hides_do_not_move_the_beginning(source_folder):
@@ -110,7 +111,7 @@ async def test_a_video_cut_off_before_its_index_is_refused(source_folder, tmp_pa
 async def test_sound_alone_is_refused(tmp_path):
     path = tmp_path / "song.m4a"
     ffmpeg("-f", "lavfi", "-i", "sine=duration=2", str(path))
-    assert await refusal(path) == "The file has no video stream."
+    assert await refusal(path) == "The file has sound, but no video."
 
 
 @pytest.mark.parametrize(

@@ -2,15 +2,38 @@
 
 from __future__ import annotations
 
-import ffmpeg
+from typing import Final
 
-from services.transcoder.command.compiling import compiled
 from services.transcoder.command.inputs import Input
+
+_FRAME_ENTRIES: Final = (
+    "pix_fmt",
+    "interlaced_frame",
+    "color_range",
+    "color_space",
+    "color_primaries",
+    "color_transfer",
+)
 
 
 def probe_streams(source: Input) -> list[str]:
-    """Ffprobe: container and streams as JSON."""
-    return _ffprobe(source, "-show_format", "-show_streams", "-of", "json")
+    """Ffprobe: container, streams, and which of them belong together, as JSON."""
+    return _ffprobe(source, "-show_format", "-show_programs", "-show_streams", "-of", "json")
+
+
+def probe_frames(source: Input, places: str) -> list[str]:
+    """Ffprobe: pictures of the main video stream decoded at some places, as JSON: how they want to be shown.
+
+    With them come the packets they are in, and what is attached to those.
+
+    Args:
+        source: where to read.
+        places: which packets to decode, in the syntax of ffprobe's `-read_intervals`.
+    """
+    frames = f"frame={','.join(_FRAME_ENTRIES)}:frame_side_data=max_content,max_luminance"
+    entries = f"packet=flags:packet_side_data=side_data_type:{frames}"
+    select = ("-select_streams", "V:0", "-read_intervals", places)
+    return _ffprobe(source, *select, "-show_entries", entries, "-of", "json")
 
 
 def probe_packets(source: Input) -> list[str]:
@@ -19,12 +42,12 @@ def probe_packets(source: Input) -> list[str]:
     return _ffprobe(source, *entries)
 
 
+def probe_sound(source: Input, *, from_s: float) -> list[str]:
+    """Ffprobe: one line `pts,duration` in seconds per packet of sound, from a moment on."""
+    entries = ("-show_entries", "packet=pts_time,duration_time", "-of", "csv=p=0")
+    return _ffprobe(source, "-select_streams", "a", "-read_intervals", f"{from_s:.3f}%", *entries)
+
+
 def _ffprobe(source: Input, *query: str) -> list[str]:
     options = (part for name, value in source.options.items() for part in (f"-{name}", str(value)))
     return ["ffprobe", "-hide_banner", "-v", "error", *options, *query, "-i", source.url]
-
-
-def decode_one(source: Input) -> list[str]:
-    """Decode the first picture that can be decoded and throw it away."""
-    opened = ffmpeg.input(source.url, **source.options)
-    return compiled([opened["V:0"].output("pipe:", format="null", **{"frames:v": 1})])

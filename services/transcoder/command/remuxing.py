@@ -1,7 +1,8 @@
-"""A source in another container, its streams as they are."""
+"""A source in another container, its pictures as they are."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import ffmpeg
@@ -10,10 +11,16 @@ from services.transcoder.command.compiling import compiled
 from services.transcoder.command.inputs import Input
 
 
-def remux(source: Input, destination: Path) -> list[str]:
-    """Copy the streams into Matroska, for containers in which seeking loses frames. Fresh timestamps."""
+def remux(source: Input, places: Sequence[int], destination: Path, *, sound: str) -> list[str]:
+    """Bring streams into Matroska, for containers in which seeking loses frames. Fresh timestamps.
+
+    Args:
+        source: where to read.
+        places: the streams' positions in the file.
+        destination: what to write.
+        sound: its codec: `copy`, or what to encode it with.
+    """
     opened = ffmpeg.input(source.url, fflags="+genpts", **source.options)
-    copied = ffmpeg.output(
-        opened["V:0"], opened["a?"], f"file:{destination}", codec="copy", format="matroska"
-    )
-    return compiled([copied])
+    streams = [opened[str(place)] for place in places]
+    codecs = {"c:v": "copy", "c:a": sound}
+    return compiled([ffmpeg.output(*streams, f"file:{destination}", format="matroska", **codecs)])

@@ -2,13 +2,11 @@
 
 - A session of its own per process, so that the whole group can be killed; `finally` sees to it however
   the caller ends.
-- `setpriv --pdeathsig` has the kernel kill the process when this one dies without a chance to clean up.
-- `prlimit` bounds processor time, memory and written files; `nice` leaves the machine responsive.
+- A sandbox (`services.transcoder.sandbox`) around it, which also bounds processor time, memory and written
+  files, leaves the machine responsive, and has the kernel kill the process when this one dies without a
+  chance to clean up.
 - A watchdog bounds the time it runs and the time it stays silent.
 - Output arrives through pipes: a slow reader slows the process, and nothing piles up on disk or in memory.
-
-Limits are set by these small programs and not by a function run between fork and exec, which may deadlock
-in a process with threads (gRPC has them).
 """
 
 from __future__ import annotations
@@ -24,8 +22,9 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Final
 
-from services.shared.errors import JobError, TransientJobError
+from services.shared.errors import JobError, PermanentJobError, TransientJobError
 from services.transcoder import command
+from services.transcoder.sandbox import FAILED, Launch, Quota, Sandbox, strongest
 
 _CHUNK_BYTES: Final = 64 * 1024
 _BUFFER_BYTES: Final = 256 * 1024
@@ -36,6 +35,8 @@ _TERMINATE_GRACE_S: Final = 0.25
 """Enough to hang up; to finish a file that nobody wants would take longer."""
 _WATCH_INTERVAL_S: Final = 0.25
 _MICROSECONDS: Final = 1_000_000
+_LIBRARY_BYTES: Final = 4 * 1024**3
+"""Address space for what is no memory of its own: libraries, and room set aside but never used."""
 _STOPPED_BY_OTHERS: Final = frozenset({signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
 """An operator, a shutdown, the kernel short of memory. Crashes and limits, however, come back every time."""
 
@@ -53,10 +54,23 @@ class Limits:
     """Longest time without any output, progress reports included, while we were ready to take some."""
     cpu_s: int = 4 * 3600
     memory_bytes: int = 8 * 1024**3
-    """Address space, not resident memory: libraries alone map hundreds of megabytes."""
+    """Heap and stacks."""
     file_bytes: int = 0
     """Largest file it may write; output through pipes doesn't count."""
     niceness: int = 5
+    sandbox: Sandbox | None = None
+    """What is around it; None: the strongest that takes no preparation."""
+
+    @property
+    def quota(self) -> Quota:
+        """Those of the bounds that the kernel enforces."""
+        return Quota(
+            cpu_s=self.cpu_s,
+            memory_bytes=self.memory_bytes,
+            address_bytes=self.memory_bytes + _LIBRARY_BYTES,
+            file_bytes=self.file_bytes,
+            niceness=self.niceness,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -254,13 +268,12 @@ async def _run(
             tail.append(line[:_STDERR_LINE_CHARS])
 
     try:
-        with _open_pipes(2) as (out, err):
+        box = limits.sandbox or strongest()
+        with _open_pipes(2) as (out, err), box.launch(arguments, limits.quota) as launch:
             consumers = {out: stdout, err: keep_tail, **outputs}
-            async with _started(
-                _confined(arguments, limits), out, err, list(outputs), given=stdin is not None
-            ) as process:
+            async with _started(launch, out, err, list(outputs), given=stdin is not None) as process:
                 status = await _supervise(process, consumers, limits, stdin)
-        _check_status(arguments[0], status, "\n".join(tail))
+        _check_status(arguments[0], status, "\n".join(tail), limits)
     except Exception as error:
         # Whatever becomes of it, an engineer wants to see what was run and what it said.
         error.add_note("\n".join([*tail, f"$ {shlex.join(arguments)}"]))
@@ -290,27 +303,19 @@ async def _supervise(
     return status
 
 
-def _confined(arguments: Sequence[str], limits: Limits) -> list[str]:
-    return [
-        *("setpriv", "--pdeathsig", "KILL"),
-        *("prlimit", f"--cpu={limits.cpu_s}", f"--as={limits.memory_bytes}", f"--fsize={limits.file_bytes}"),
-        *("nice", "-n", str(limits.niceness)),
-        *arguments,
-    ]
-
-
 @contextlib.asynccontextmanager
 async def _started(
-    arguments: Sequence[str], out: _Pipe, err: _Pipe, extra: Sequence[_Pipe], *, given: bool
+    launch: Launch, out: _Pipe, err: _Pipe, extra: Sequence[_Pipe], *, given: bool
 ) -> AsyncIterator[asyncio.subprocess.Process]:
     # Our own pipes also for stdout and stderr: asyncio's would keep wait() from returning until they are
     # read empty.
     process = await asyncio.create_subprocess_exec(
-        *arguments,
+        *launch.arguments,
         stdin=asyncio.subprocess.PIPE if given else asyncio.subprocess.DEVNULL,
         stdout=out.write_fd,
         stderr=err.write_fd,
-        pass_fds=[pipe.write_fd for pipe in extra],
+        pass_fds=[*(pipe.write_fd for pipe in extra), *launch.descriptors],
+        env=launch.environment,
         start_new_session=True,
     )
     try:
@@ -382,7 +387,11 @@ def _first_of(errors: BaseExceptionGroup[BaseException]) -> BaseException:
     return _first_of(first) if isinstance(first, BaseExceptionGroup) else first
 
 
-def _check_status(program: str, status: int, said: str) -> None:
+def _check_status(program: str, status: int, said: str, limits: Limits) -> None:
+    if status == FAILED:
+        raise TransientJobError(f"This worker cannot start {program}: {said}")
+    if -status == signal.SIGXCPU:
+        raise PermanentJobError(f"It takes more than {limits.cpu_s} s of processor time.", detail=said)
     if -status in _STOPPED_BY_OTHERS:
         raise TransientJobError(f"{program} was stopped by {signal.Signals(-status).name}.")
     if status:

@@ -37,10 +37,14 @@ class _RangeHandler(BaseHTTPRequestHandler):
 
 
 @contextlib.contextmanager
-def range_server(folder: Path) -> Iterator[str]:
-    """Serve a folder's files; yields the address."""
+def range_server(folder: Path, listener: socket.socket | None = None) -> Iterator[str]:
+    """Serve a folder's files, through `listener` if one is given; yields the address."""
     handler = type("Handler", (_RangeHandler,), {"folder": folder})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    if listener is not None:
+        server.socket.close()
+        server.socket = listener.dup()
+        server.server_address = listener.getsockname()
     thread = Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:

@@ -2,10 +2,11 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from dataclasses import replace
 
 import pytest
 
-from services.shared.errors import TransientJobError
+from services.shared.errors import PermanentJobError, TransientJobError
 from services.transcoder import command
 from services.transcoder.command import Input
 from services.transcoder.process import (
@@ -19,12 +20,15 @@ from services.transcoder.process import (
     run,
     run_ffmpeg,
 )
+from services.transcoder.sandbox import OPEN
 from tests.harness.children import alive, children
 from tests.harness.range_server import silent_server
 from tests.harness.sources import Recipe
 from tests.harness.waiting import eventually
 
-LIMITS = Limits(wall_s=60, silence_s=30)
+CONFINED = Limits(wall_s=60, silence_s=30)
+LIMITS = Limits(wall_s=60, silence_s=30, sandbox=OPEN)
+"""For shells, which do what ffmpeg never has to: start programs."""
 HANGING_READER = """
 import asyncio, sys
 from services.transcoder.command import Input
@@ -56,9 +60,9 @@ async def test_what_ffmpeg_writes_arrives_and_progress_is_reported(source_folder
         sizes.append(sum([len(chunk) async for chunk in chunks]))
 
     def build(urls):
-        return ["ffmpeg", "-v", "warning", "-i", str(path), "-f", "rawvideo", urls[0]]
+        return ["ffmpeg", "-v", "warning", "-i", f"file:{path}", "-f", "rawvideo", urls[0]]
 
-    await run_ffmpeg(build, [consume], limits=LIMITS, on_progress=reports.append)
+    await run_ffmpeg(build, [consume], limits=CONFINED, on_progress=reports.append)
     assert sizes == [160 * 90 * 3 // 2 * 500]
     assert reports[-1].frames == 500
     assert 19.9 < reports[-1].position_s <= 20
@@ -77,7 +81,7 @@ async def test_a_process_without_a_sign_of_life_is_stopped():
 
 async def test_a_process_that_runs_too_long_is_stopped():
     with pytest.raises(TransientJobError, match="longer than"):
-        await run(["yes"], nothing, limits=Limits(wall_s=0.5))
+        await run(["yes"], nothing, limits=Limits(wall_s=0.5, sandbox=OPEN))
     assert not children("yes")
 
 
@@ -152,12 +156,49 @@ async def test_a_crash_is_the_inputs_fault_but_being_killed_is_not():
 
 
 async def test_memory_processor_time_and_files_are_limited_and_the_process_is_nice():
-    limits = Limits(wall_s=60, cpu_s=77, memory_bytes=2 << 30, file_bytes=1 << 20, niceness=7)
-    said = await said_by("sh", "-c", "ulimit -t; ulimit -v; ulimit -f; nice", limits=limits)
-    cpu_s, memory_kib, file_blocks, niceness = said.split()
-    assert (int(cpu_s), int(memory_kib)) == (77, 2 << 20)
-    assert int(file_blocks) in {1 << 10, 1 << 11}  # of 1024 or 512 bytes, as the shell likes
-    assert int(niceness) >= 7
+    limits = replace(LIMITS, cpu_s=77, memory_bytes=2 << 30, file_bytes=1 << 20, niceness=7)
+    asked = "ulimit -t; ulimit -d; ulimit -f; ulimit -c; nice; cat /proc/self/oom_score_adj"
+    cpu_s, memory_kib, file_blocks, core, niceness, score = (
+        int(word) for word in (await said_by("sh", "-c", asked, limits=limits)).split()
+    )
+    assert (cpu_s, memory_kib, core) == (77, 2 << 20, 0)
+    assert file_blocks in {1 << 10, 1 << 11}  # of 1024 or 512 bytes, as the shell likes
+    assert niceness >= 7
+    assert score >= 500
+
+
+async def test_more_processor_time_than_allowed_is_the_inputs_fault_and_says_so():
+    limits = replace(LIMITS, cpu_s=1)
+    with pytest.raises(PermanentJobError, match="more than 1 s of processor time"):
+        await run(["sh", "-c", "while :; do :; done"], nothing, limits=limits)
+
+
+async def test_more_memory_than_allowed_is_refused_to_the_process(source_folder):
+    path = Recipe(name="mp4_25").make(source_folder)
+    limits = replace(CONFINED, memory_bytes=64 << 20)
+
+    def build(_):
+        return [
+            "ffmpeg",
+            "-v",
+            "warning",
+            "-i",
+            f"file:{path}",
+            "-vf",
+            "scale=8192:4608",
+            "-f",
+            "null",
+            "pipe:",
+        ]
+
+    with pytest.raises(ExitError) as caught:
+        await run_ffmpeg(build, [], limits=limits)
+    assert "allocate memory" in caught.value.stderr
+
+
+async def test_a_program_that_cannot_be_confined_is_the_workers_fault():
+    with pytest.raises(TransientJobError, match="cannot start"):
+        await run(["no-such-program"], nothing, limits=LIMITS)
 
 
 async def test_nothing_can_be_written_to_disk_unless_it_was_asked_for(tmp_path):

@@ -1,0 +1,80 @@
+"""What protections this machine offers: tried, not guessed from versions."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+from services.shared.errors import UnavailableError
+from services.transcoder.sandbox import landlock, network, seccomp
+from services.transcoder.sandbox.sandbox import Layer, Sandbox
+from services.transcoder.sandbox.seccomp import Filters
+
+log = logging.getLogger(__name__)
+
+_ABI_PORTS: Final = 4
+"""The first version of Landlock that guards TCP ports."""
+
+
+@cache
+def strongest() -> Sandbox:
+    """All protections that need nothing kept open: without a network of its own."""
+    missing: dict[Layer, str] = {}
+    abi = landlock.abi()
+    if not abi:
+        missing[Layer.FILES] = (
+            "the kernel does not offer Landlock (Linux 5.13; also container engines may forbid it)"
+        )
+    filters = _filters(missing)
+    if abi < _ABI_PORTS or filters is None:
+        missing[Layer.NETWORK] = "it takes Landlock of Linux 6.7 and seccomp, or a network namespace"
+    return Sandbox(landlock_abi=abi, filters=filters, missing=missing)
+
+
+@contextmanager
+def sandbox(*, required: bool, readable: tuple[Path, ...] = ()) -> Iterator[Sandbox]:
+    """The strongest sandbox there is, with a network of its own where possible, while the context is open.
+
+    Args:
+        required: refuse to do with less than all kinds of protection.
+        readable: what ffmpeg needs to read in order to start, besides the usual folders of libraries.
+
+    Raises:
+        UnavailableError: a kind of protection is missing.
+    """
+    with ExitStack() as stack:
+        box = replace(strongest(), readable=readable)
+        try:
+            private = stack.enter_context(network.private_network())
+        except OSError as error:
+            log.info("no network namespace for ffmpeg: %s", error)
+        else:
+            left: dict[Layer, str] = {
+                layer: why for layer, why in box.missing.items() if layer is not Layer.NETWORK
+            }
+            box = replace(box, network=private, missing=left)
+        _tell(box, required=required)
+        yield box
+
+
+def _filters(missing: dict[Layer, str]) -> Filters | None:
+    try:
+        return seccomp.filters()
+    except OSError as error:
+        missing[Layer.CALLS] = f"libseccomp cannot be used: {error}"
+        return None
+
+
+def _tell(box: Sandbox, *, required: bool) -> None:
+    log.info("around ffmpeg: %s", box.describe())
+    for layer, why in box.missing.items():
+        if required:
+            raise UnavailableError(
+                f"TRITONTUBE_SANDBOX=require, but ffmpeg's {layer} cannot be confined: {why}."
+            )
+        log.warning("ffmpeg's %s cannot be confined: %s", layer, why)

@@ -34,7 +34,10 @@ _MAX_STATES: Final = 2048
 
 @dataclass(frozen=True, kw_only=True)
 class _State:
-    """What manifests are made from, and when it was read."""
+    """What manifests are made from, and when it was read.
+
+    `live` is None where they need not be made: those in the ring will do.
+    """
 
     video: Video
     live: tuple[Plan, Availability] | None
@@ -69,11 +72,12 @@ class Manifests:
             UnavailableError: etcd or the ring could not be asked.
         """
         state = await self._state(video_id)
-        if state.video.status is Status.READY:
+        if state.live is None and state.video.status is Status.READY:
             return await self._cache.get(f"{video_id}/{final_file(name, state.video.generation)}")
         if name not in state.rendered:
             state.rendered[name] = _render(name, state)
-        self._on_live(video_id)
+        if state.video.status is not Status.READY:
+            self._on_live(video_id)
         return state.rendered[name]
 
     async def promises(self, video_id: str, name: str) -> bool:
@@ -106,7 +110,7 @@ class Manifests:
     async def _read(self, video_id: str) -> _State:
         read_at_s = monotonic()
         video = await self._catalog.get(video_id)
-        live = await self._live(video) if video.status is Status.PLAYABLE else None
+        live = await self._live(video) if _is_rendered(video) else None
         state = _State(video=video, live=live, read_at_s=read_at_s)
         self._states[video_id] = state
         self._states.move_to_end(video_id)
@@ -120,11 +124,24 @@ class Manifests:
         return (plan, availability) if plan and availability else None
 
 
+def _is_rendered(video: Video) -> bool:
+    """Whether the final manifests are not there yet, or know nothing of what the video got since."""
+    later = bool(video.captions.offered or video.storyboard)
+    return video.status is Status.PLAYABLE or (video.status is Status.READY and later)
+
+
 def _render(name: str, state: _State) -> Content:
     if state.live is None:
         raise NotFoundError(_why_not_yet(state.video))
     # The record's time of change, not the clock: all web processes give out the very same text.
-    text = manifest(name, *state.live, published_at_ms=state.video.updated_at_ms)
+    video = state.video
+    text = manifest(
+        name,
+        *state.live,
+        captions=video.captions.offered,
+        storyboard=video.storyboard,
+        published_at_ms=video.updated_at_ms,
+    )
     return Content(size_bytes=len(text), etag=etag_of(hashlib.sha256(text).hexdigest()), data=text)
 
 

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from fractions import Fraction
 from xml.etree import ElementTree as ET
 
 import pytest
 
+from services.shared.captions import Caption
 from services.shared.errors import NotFoundError
 from services.shared.manifest import final_files, is_begun, manifest, manifest_names, playable_s, promised
+from services.shared.storyboard import Storyboard
 from services.shared.video import (
     HLS_FILE,
     MPD_FILE,
@@ -289,3 +292,84 @@ def test_all_final_files_are_made_at_once():
     files = final_files(plan(sounds=2), COMPLETE)
     assert set(files) == set(manifest_names(plan(sounds=2)))
     assert set(files) == {"manifest.mpd", "master.m3u8", "240p.m3u8", "360p.m3u8", "a0.m3u8", "a1.m3u8"}
+
+
+CAPTIONS = (
+    Caption(name="en", language="en", title="English", track="text0", file="text0-g2.vtt", size_bytes=500),
+    Caption(
+        name="en.2",
+        language="en",
+        title="English",
+        track="captions1-ab",
+        file="captions1-ab.vtt",
+        size_bytes=7,
+    ),
+)
+BOARD = Storyboard(stride=1, pictures=6, columns=2, rows=2, tile_width=160, tile_height=90, size_bytes=90_000)
+
+
+def test_captions_are_sets_of_their_own_which_menus_can_tell_apart():
+    root = ET.fromstring(manifest(MPD_FILE, plan(), COMPLETE, captions=CAPTIONS))  # noqa: S314 - our own
+    first, second = root.findall(".//d:AdaptationSet[@contentType='text']", DASH)
+    assert (first.get("lang"), first.get("mimeType")) == ("en", "text/vtt")
+    assert only(first, "d:Role").get("value") == "subtitle"
+    assert [only(group, "d:Label").text for group in (first, second)] == ["English", "English (2)"]
+    assert only(first, ".//d:BaseURL").text == "text0-g2.vtt"
+    assert only(first, "d:Representation").attrib == {"id": "text0", "bandwidth": "186"}
+    ids = [group.get("id") for group in root.iter("{urn:mpeg:dash:schema:mpd:2011}AdaptationSet")]
+    assert len(ids) == len(set(ids))
+
+
+def test_captions_belong_to_every_variant_and_have_playlists():
+    master = manifest(HLS_FILE, plan(), COMPLETE, captions=CAPTIONS).decode()
+    assert (
+        '#EXT-X-MEDIA:TYPE=SUBTITLES,GROUP-ID="text",NAME="English (2)",LANGUAGE="en",DEFAULT=NO,'
+        'AUTOSELECT=YES,URI="captions1-ab.m3u8"'
+    ) in master
+    assert master.count('SUBTITLES="text"') == 2
+    playlist = manifest("text0.m3u8", plan(), COMPLETE, captions=CAPTIONS).decode().splitlines()
+    assert "#EXT-X-TARGETDURATION:22" in playlist
+    assert playlist[-3:] == ["#EXTINF:21.588233,", "text0-g2.vtt", "#EXT-X-ENDLIST"]
+    growing_one = manifest("text0.m3u8", plan(), growing(**{"240p": 1}), captions=CAPTIONS).decode()
+    assert "#EXT-X-PLAYLIST-TYPE:EVENT" in growing_one
+    assert "#EXT-X-ENDLIST" not in growing_one
+
+
+def test_a_storyboard_is_a_set_of_tiles():
+    root = ET.fromstring(manifest(MPD_FILE, plan(), COMPLETE, storyboard=BOARD))  # noqa: S314 - our own
+    group = only(root, ".//d:AdaptationSet[@contentType='image']")
+    template = only(group, "d:SegmentTemplate")
+    assert template.get("media") == "storyboard-g2-$Number%05d$.jpg"
+    # Four pictures of four seconds of 29.97 frames.
+    assert Fraction(int(template.get("duration", 0)), int(template.get("timescale", 1))) == Fraction(
+        16016, 1000
+    )
+    sheet = only(group, "d:Representation")
+    assert (sheet.get("width"), sheet.get("height")) == ("320", "180")
+    assert only(sheet, "d:EssentialProperty").attrib == {
+        "schemeIdUri": "http://dashif.org/guidelines/thumbnail_tile",
+        "value": "2x2",
+    }
+
+
+def test_a_storyboard_is_a_playlist_of_images():
+    master = manifest(HLS_FILE, plan(), COMPLETE, storyboard=BOARD).decode().splitlines()
+    assert master[-1] == (
+        '#EXT-X-IMAGE-STREAM-INF:BANDWIDTH=33352,RESOLUTION=160x90,CODECS="jpeg",URI="storyboard.m3u8"'
+    )
+    lines = manifest("storyboard.m3u8", plan(), COMPLETE, storyboard=BOARD).decode().splitlines()
+    assert lines[-7:] == [
+        "#EXTINF:16.016000,",
+        "#EXT-X-TILES:RESOLUTION=160x90,LAYOUT=2x2,DURATION=4.004000",
+        "storyboard-g2-00000.jpg",
+        "#EXTINF:5.572233,",
+        "#EXT-X-TILES:RESOLUTION=160x90,LAYOUT=2x2,DURATION=4.004000",
+        "storyboard-g2-00001.jpg",
+        "#EXT-X-ENDLIST",
+    ]
+
+
+@pytest.mark.parametrize("name", ["text0.m3u8", "storyboard.m3u8"])
+def test_what_a_video_has_not_got_has_no_playlist(name):
+    with pytest.raises(NotFoundError):
+        manifest(name, plan(), COMPLETE)

@@ -1,7 +1,9 @@
 import pytest
 
+from services.shared.captions import Caption, Captioning
 from services.shared.references import References, references
-from services.shared.video import Status
+from services.shared.storyboard import storyboard_of
+from services.shared.video import Status, Task, TaskKind, TaskResult
 from tests.harness.videos import done, plan_record, task_records, video_record
 
 SOURCE = {"source-00000.part", "source-00001.part"}
@@ -121,3 +123,48 @@ def test_what_this_version_does_not_know_is_told_and_never_removed(name):
 
 def test_a_generation_that_the_records_have_not_come_to_stays():
     assert not ready().is_garbage("480p-g1-00000.m4s")
+
+
+BOARD = storyboard_of(segments=30, width=426, height=240)
+FOUND = Caption(name="en", language="en", title="", track="text0", file="text0-g0.vtt", size_bytes=1)
+GIVEN = FOUND.model_copy(update={"name": "de", "track": "captions2-0a", "file": "captions2-0a.vtt"})
+
+
+def with_extras() -> References:
+    captions = Captioning(offered=(FOUND, GIVEN), edition=2)
+    video = video_record(status=Status.READY, storyboard=BOARD, captions=captions)
+    return references(video, plan_record(), map(done, task_records()))
+
+
+def test_a_ready_video_needs_its_storyboard_and_its_captions():
+    extras = {"storyboard-g0.vtt", "storyboard-g0-00000.jpg", "storyboard-g0-00001.jpg"}
+    assert extras | {"text0-g0.vtt", "captions2-0a.vtt"} <= with_extras().needed
+
+
+def test_extras_that_are_recorded_with_their_task_only_are_needed_too():
+    made = TaskResult(worker="w", storyboard=BOARD, captions=(FOUND,))
+    tasks = [Task(name="x", kind=kind, result=made) for kind in (TaskKind.STORYBOARD, TaskKind.CAPTIONS)]
+    needed = references(video_record(status=Status.PROCESSING), plan_record(), tasks).needed
+    assert {"storyboard-g0-00001.jpg", "text0-g0.vtt"} <= needed
+
+
+@pytest.mark.parametrize("name", ["captions1-0a.vtt", "captions2-ff.vtt"])
+def test_captions_that_were_replaced_are_garbage(name):
+    assert with_extras().is_garbage(name)
+    assert with_extras().is_stray(name)
+
+
+def test_captions_that_are_just_being_given_stay():
+    assert not with_extras().is_garbage("captions3-0a.vtt")
+    assert not with_extras().is_stray("captions3-0a.vtt")
+
+
+@pytest.mark.parametrize("name", ["storyboard-g0-00009.jpg", "storyboard-g0.vtt", "text7-g0.vtt"])
+def test_extras_that_come_late_stay(name):
+    assert not ready().is_stray(name)
+    assert not ready().is_garbage(name)
+
+
+def test_extras_of_earlier_generations_are_garbage():
+    for name in ("storyboard-g0-00000.jpg", "storyboard-g0.vtt", "text0-g0.vtt"):
+        assert ready(1).is_garbage(name)

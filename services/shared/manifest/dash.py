@@ -11,7 +11,9 @@ from math import ceil
 from typing import Final
 from xml.etree import ElementTree as ET
 
+from services.shared.captions import Caption
 from services.shared.manifest.presentation import AUDIO_CHANNELS, Presentation, Track, sound_title
+from services.shared.storyboard import Storyboard, sheet_template
 from services.shared.video import (
     AUDIO_RATE_HZ,
     AudioTrack,
@@ -28,6 +30,9 @@ _TIME_STATED: Final = "urn:mpeg:dash:utc:direct:2014"
 _BUFFER_TIME: Final = "PT4S"
 _AUDIO_PURPOSE: Final = "urn:tva:metadata:cs:AudioPurposeCS:2007"
 _FOR_VISUALLY_IMPAIRED: Final = "1"
+_TILES: Final = "http://dashif.org/guidelines/thumbnail_tile"
+_FIRST_TEXT_ID: Final = 1000
+_PICTURES_ID: Final = 2000
 _ALIGNED: Final = {"segmentAlignment": "true", "startWithSAP": "1"}
 
 
@@ -48,6 +53,10 @@ def mpd(shown: Presentation, published_at_ms: int) -> bytes:
         _video_set(period, shown.plan, video)
     for number, (audio, track) in enumerate(shown.audio()):
         _audio_set(period, shown.plan, audio, track, main=number == 0)
+    for number, (caption, title) in enumerate(shown.texts()):
+        _text_set(period, shown, caption, title, number)
+    if shown.storyboard:
+        _picture_set(period, shown, shown.storyboard)
     if not shown.available.complete:
         # Any time at all will do, with everything available since 1970. But a player that is told none asks a
         # server of its maker's choice, and strangers need not know what is watched here.
@@ -115,6 +124,53 @@ def _sound_role(audio: AudioTrack, *, main: bool) -> str:
     if audio.role is SoundRole.COMMENTARY:
         return "commentary"
     return "main" if main else "alternate"
+
+
+def _text_set(period: ET.Element, shown: Presentation, caption: Caption, title: str, number: int) -> None:
+    group = ET.SubElement(
+        period,
+        "AdaptationSet",
+        {
+            "id": str(_FIRST_TEXT_ID + number),
+            "contentType": "text",
+            "mimeType": "text/vtt",
+            "lang": caption.language,
+        },
+    )
+    ET.SubElement(group, "Label").text = title
+    ET.SubElement(group, "Role", schemeIdUri="urn:mpeg:dash:role:2011", value="subtitle")
+    bandwidth = str(ceil(8 * caption.size_bytes / shown.duration))
+    representation = ET.SubElement(group, "Representation", id=caption.track, bandwidth=bandwidth)
+    ET.SubElement(representation, "BaseURL").text = caption.file
+
+
+def _picture_set(period: ET.Element, shown: Presentation, board: Storyboard) -> None:
+    """Sheets of pictures, as DASH-IF's guidelines (IOP 4.3, 6.2.6) have them."""
+    group = ET.SubElement(
+        period,
+        "AdaptationSet",
+        {"id": str(_PICTURES_ID), "contentType": "image", "mimeType": "image/jpeg"},
+    )
+    sheet_ticks = shown.picture_ticks(board) * board.per_sheet
+    ET.SubElement(
+        group,
+        "SegmentTemplate",
+        timescale=str(shown.plan.timescale),
+        duration=str(sheet_ticks),
+        media=sheet_template(shown.plan.generation),
+        startNumber="0",
+    )
+    representation = ET.SubElement(
+        group,
+        "Representation",
+        id="storyboard",
+        bandwidth=str(ceil(8 * board.size_bytes / shown.duration)),
+        width=str(board.columns * board.tile_width),
+        height=str(board.rows * board.tile_height),
+    )
+    ET.SubElement(
+        representation, "EssentialProperty", schemeIdUri=_TILES, value=f"{board.columns}x{board.rows}"
+    )
 
 
 def _representation(group: ET.Element, track: Track) -> ET.Element:

@@ -7,12 +7,17 @@ from __future__ import annotations
 
 from fractions import Fraction
 from itertools import pairwise
+from math import ceil
 from typing import Final
 
+from services.shared.captions import Caption
 from services.shared.manifest.presentation import AUDIO_CHANNELS, Presentation, Track, sound_title
+from services.shared.storyboard import Storyboard, sheet_file
 from services.shared.video import AudioTrack, Rendition, SoundRole, init_file, playlist_file, segment_file
 
+STORYBOARD_PLAYLIST: Final = playlist_file("storyboard")
 _AUDIO_GROUP: Final = "audio"
+_TEXT_GROUP: Final = "text"
 _DESCRIBES_VIDEO: Final = "public.accessibility.describes-video"
 _MICROSECONDS: Final = 1_000_000
 _HLS_HEADER: Final = ("#EXTM3U", "#EXT-X-VERSION:7", "#EXT-X-INDEPENDENT-SEGMENTS")
@@ -23,9 +28,12 @@ def master(shown: Presentation) -> bytes:
     audio = [*shown.audio()]
     lines = [*_HLS_HEADER]
     lines += [_audio_line(number, sound) for number, (sound, _) in enumerate(audio)]
+    lines += [_text_line(caption, title) for caption, title in shown.texts()]
     for rendition, track in shown.video():
         lines += [_variant_line(shown, rendition, track, [sound for _, sound in audio])]
         lines += [playlist_file(track.name)]
+    if shown.storyboard:
+        lines += [_pictures_line(shown, shown.storyboard)]
     return _text(lines)
 
 
@@ -45,6 +53,30 @@ def _audio_line(number: int, audio: AudioTrack) -> str:
     return "#EXT-X-MEDIA:" + ",".join([*fields, f'URI="{playlist_file(audio.name)}"'])
 
 
+def _text_line(caption: Caption, title: str) -> str:
+    fields = (
+        "TYPE=SUBTITLES",
+        f'GROUP-ID="{_TEXT_GROUP}"',
+        f'NAME="{title}"',
+        f'LANGUAGE="{caption.language}"',
+        "DEFAULT=NO",
+        "AUTOSELECT=YES",
+        f'URI="{playlist_file(caption.track)}"',
+    )
+    return "#EXT-X-MEDIA:" + ",".join(fields)
+
+
+def _pictures_line(shown: Presentation, board: Storyboard) -> str:
+    """Not in the standard: an extension by Roku that others have taken up; players that have not skip it."""
+    fields = (
+        f"BANDWIDTH={ceil(8 * board.size_bytes / shown.duration)}",
+        f"RESOLUTION={board.tile_width}x{board.tile_height}",
+        'CODECS="jpeg"',
+        f'URI="{STORYBOARD_PLAYLIST}"',
+    )
+    return "#EXT-X-IMAGE-STREAM-INF:" + ",".join(fields)
+
+
 def _variant_line(shown: Presentation, rendition: Rendition, video: Track, audio: list[Track]) -> str:
     fps = Fraction(shown.plan.fps.num, shown.plan.fps.den)
     codecs = ",".join(dict.fromkeys(track.codec for track in (video, *audio)))
@@ -59,6 +91,8 @@ def _variant_line(shown: Presentation, rendition: Rendition, video: Track, audio
     ]
     if audio:
         fields += [f'AUDIO="{_AUDIO_GROUP}"']
+    if shown.captions:
+        fields += [f'SUBTITLES="{_TEXT_GROUP}"']
     return "#EXT-X-STREAM-INF:" + ",".join(fields)
 
 
@@ -80,6 +114,43 @@ def playlist(shown: Presentation, track: Track) -> bytes:
         lines += [f"#EXTINF:{(end_us - start_us) / _MICROSECONDS:.6f},"]
         lines += [segment_file(track.name, generation, number)]
     return _text([*lines, "#EXT-X-ENDLIST"] if complete else lines)
+
+
+def text_playlist(shown: Presentation, caption: Caption) -> bytes:
+    """Captions: one file, from the beginning to the end."""
+    complete = shown.available.complete
+    lines = [
+        *_HLS_HEADER,
+        f"#EXT-X-TARGETDURATION:{ceil(shown.duration)}",
+        "#EXT-X-MEDIA-SEQUENCE:0",
+        f"#EXT-X-PLAYLIST-TYPE:{'VOD' if complete else 'EVENT'}",
+        f"#EXTINF:{float(shown.duration):.6f},",
+        caption.file,
+    ]
+    return _text([*lines, "#EXT-X-ENDLIST"] if complete else lines)
+
+
+def picture_playlist(shown: Presentation, board: Storyboard) -> bytes:
+    """The sheets of a storyboard; the last one stands for no more than is left of the video."""
+    picture = Fraction(shown.picture_ticks(board), shown.plan.timescale)
+    sheet = picture * board.per_sheet
+    tiles = (
+        f"RESOLUTION={board.tile_width}x{board.tile_height}",
+        f"LAYOUT={board.columns}x{board.rows}",
+        f"DURATION={float(picture):.6f}",
+    )
+    lines = [
+        *_HLS_HEADER,
+        "#EXT-X-IMAGES-ONLY",
+        f"#EXT-X-TARGETDURATION:{ceil(sheet)}",
+        "#EXT-X-MEDIA-SEQUENCE:0",
+        "#EXT-X-PLAYLIST-TYPE:VOD",
+    ]
+    for number in range(board.sheets):
+        lasts = min(sheet, shown.duration - number * sheet)
+        lines += [f"#EXTINF:{float(lasts):.6f},", f"#EXT-X-TILES:{','.join(tiles)}"]
+        lines += [sheet_file(shown.plan.generation, number)]
+    return _text([*lines, "#EXT-X-ENDLIST"])
 
 
 def _text(lines: list[str]) -> bytes:

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from services.shared.captions import Caption
 from services.shared.errors import NotFoundError
 from services.shared.manifest.dash import mpd
-from services.shared.manifest.hls import master, playlist
+from services.shared.manifest.hls import (
+    STORYBOARD_PLAYLIST,
+    master,
+    picture_playlist,
+    playlist,
+    text_playlist,
+)
 from services.shared.manifest.presentation import Presentation
+from services.shared.storyboard import Storyboard
 from services.shared.video import HLS_FILE, MPD_FILE, Availability, Plan, playlist_file
 
 
@@ -35,19 +43,29 @@ def promised(plan: Plan, available: Availability) -> frozenset[str]:
     return Presentation(plan=plan, available=available).promised()
 
 
-def manifest(name: str, plan: Plan, available: Availability, *, published_at_ms: int = 0) -> bytes:
+def manifest(
+    name: str,
+    plan: Plan,
+    available: Availability,
+    *,
+    captions: tuple[Caption, ...] = (),
+    storyboard: Storyboard | None = None,
+    published_at_ms: int = 0,
+) -> bytes:
     """One manifest or playlist, as things stand.
 
     Args:
-        name: one of `manifest_names`.
+        name: one of `manifest_names`, or the playlist of some captions or of the storyboard.
         plan: how the video is cut.
         available: what there is of it.
+        captions: that it has.
+        storyboard: that it has, which is complete.
         published_at_ms: when `available` was found, for players that compare the manifests they get.
 
     Raises:
         NotFoundError: there is no such manifest, or nothing of its track yet.
     """
-    shown = Presentation(plan=plan, available=available)
+    shown = Presentation(plan=plan, available=available, captions=captions, storyboard=storyboard)
     if not (shown.begun or available.complete):
         raise NotFoundError("There is nothing to play yet.")
     if name == MPD_FILE:
@@ -57,4 +75,9 @@ def manifest(name: str, plan: Plan, available: Availability, *, published_at_ms:
     for _, track in (*shown.video(), *shown.audio()):
         if playlist_file(track.name) == name:
             return playlist(shown, track)
+    for caption in captions:
+        if playlist_file(caption.track) == name:
+            return text_playlist(shown, caption)
+    if storyboard and name == STORYBOARD_PLAYLIST:
+        return picture_playlist(shown, storyboard)
     raise NotFoundError(f"There is no {name} (yet).")

@@ -13,6 +13,9 @@ from fractions import Fraction
 from itertools import pairwise
 from typing import Final
 
+from services.shared.captions import Caption
+from services.shared.languages import distinct_titles
+from services.shared.storyboard import Storyboard
 from services.shared.video import (
     AAC_FRAME_SAMPLES,
     AAC_FRAMES_PER_SEGMENT,
@@ -63,6 +66,8 @@ class Presentation:
 
     plan: Plan
     available: Availability
+    captions: tuple[Caption, ...] = ()
+    storyboard: Storyboard | None = None
 
     @property
     def frames(self) -> int:
@@ -88,6 +93,16 @@ class Presentation:
             return Fraction(0)
         tracks = (track for _, track in (*self.video(), *self.audio()))
         return min((Fraction(track.bounds[-1], track.timescale) for track in tracks), default=Fraction(0))
+
+    def texts(self) -> Iterator[tuple[Caption, str]]:
+        """The captions, and what menus call them: no two alike."""
+        said = [(caption.title, caption.language) for caption in self.captions]
+        return zip(self.captions, distinct_titles(said, otherwise="Captions"), strict=True)
+
+    def picture_ticks(self, board: Storyboard) -> int:
+        """For how long a picture of the storyboard stands, in ticks of the plan's time scale."""
+        plan = self.plan
+        return board.stride * plan.segment_frames * (plan.timescale * plan.fps.den // plan.fps.num)
 
     def segments(self, track: str) -> int:
         """How many segments of a track players are told of.

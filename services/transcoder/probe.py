@@ -81,6 +81,7 @@ async def survey(
         format_name=header.format_name,
         video=video,
         audio=header.audio,
+        texts=header.texts,
         sound=await _sound(source, header, video, limits),
     )
     _check_length(info, bounds)

@@ -93,6 +93,16 @@ class AudioFacts:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TextFacts:
+    """One stream of text. `index` counts the source's subtitle streams from 0."""
+
+    index: int
+    language: str
+    title: str = ""
+    """What the source calls it."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Span:
     """A stretch of time on the source's own clock, in seconds."""
 
@@ -108,6 +118,8 @@ class SourceInfo:
     """The demuxer's names, as ffprobe prints them and as `-format_whitelist` takes them."""
     video: VideoFacts
     audio: tuple[AudioFacts, ...]
+    texts: tuple[TextFacts, ...] = ()
+    """Streams that can become captions."""
     sound: Span | None = None
     """From the beginning of the first sound to the end of the last; None: there is none."""
 

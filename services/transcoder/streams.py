@@ -11,13 +11,16 @@ from services.shared.errors import UnsupportedMediaError
 from services.shared.languages import known_language
 from services.shared.video import SoundRole
 from services.transcoder.command import MAX_PIXELS, MAX_STREAMS
-from services.transcoder.source import AudioFacts, Span, is_seekable
+from services.transcoder.source import AudioFacts, Span, TextFacts, is_seekable
 
 UNDECODABLE: Final = "None of the file's pictures can be decoded."
 
 _MIN_SIDE: Final = 16
 """Smaller pictures hold less than one H.264 macroblock."""
 _MAX_AUDIO_TRACKS: Final = 8
+_TEXT_CODECS: Final = frozenset({"ass", "eia_608", "mov_text", "ssa", "subrip", "text", "webvtt"})
+"""Captions made of words. Those made of pictures (DVDs, Blu-rays, broadcasts) have no place in a manifest."""
+
 _DOLBY_ONLY_PROFILE: Final = 5
 """The profile of Dolby Vision whose pictures mean nothing to other decoders."""
 _CLOCK: Final = re.compile(r"(\d+):(\d+):(\d+(?:\.\d+)?)$")
@@ -45,6 +48,7 @@ class Header:
     video: Stream
     """ffprobe's description of the main video stream."""
     audio: tuple[AudioFacts, ...]
+    texts: tuple[TextFacts, ...]
     places: tuple[int, ...]
     """Where in the file the streams are that are used, the video first."""
     sound: Span | None
@@ -74,6 +78,7 @@ def read_header(described: Mapping[str, Any], bounds: Bounds) -> Header:
         duration_s=_seconds(described["format"].get("duration")),
         video=video,
         audio=tuple(_audio_facts(stream, index) for index, stream in sounds),
+        texts=_text_facts(streams),
         places=(int(video["index"]), *(int(stream["index"]) for _, stream in sounds)),
         sound=_sound_span(described["format"], [stream for _, stream in sounds]),
     )
@@ -156,6 +161,15 @@ def _audio_facts(stream: Stream, index: int) -> AudioFacts:
         title=_tag(stream, "title"),
         default=bool(_disposition(stream).get("default")),
         role=_role(stream),
+    )
+
+
+def _text_facts(streams: Sequence[Stream]) -> tuple[TextFacts, ...]:
+    numbered = enumerate(stream for stream in streams if stream.get("codec_type") == "subtitle")
+    return tuple(
+        TextFacts(index=index, language=known_language(_tag(stream, "language")), title=_tag(stream, "title"))
+        for index, stream in numbered
+        if stream.get("codec_name") in _TEXT_CODECS
     )
 
 

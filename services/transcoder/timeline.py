@@ -13,9 +13,11 @@ reaches the wanted key frame in both.
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Iterator
 from fractions import Fraction
 from typing import Final
 
+from services.shared.captions import text_tracks
 from services.shared.video import AUDIO_RATE_HZ, AudioTrack, Piece, Plan, Rational, Task, TaskKind
 from services.transcoder.ladder import H264, Ladder
 from services.transcoder.sound import sound_tracks
@@ -125,6 +127,7 @@ def make_plan(info: SourceInfo, *, generation: int, encoder: str, ladder: Ladder
         timescale=_timescale(fps),
         renditions=ladder.renditions(width=video.width, height=video.height, fps=fps),
         audio=sound_tracks(info.audio, duration_samples=_samples(frames, fps)),
+        texts=text_tracks([(text.index, text.language, text.title) for text in info.texts]),
         input_format=info.format_name,
         encoder=encoder,
     )
@@ -153,7 +156,7 @@ def make_tasks(
 
     The first segment in the lowest rendition comes first, alone, because it makes the video playable
     soonest; then its main sound, the first segment's other renditions, the pictures, and the rest: other
-    sound tracks, and each piece in all renditions.
+    sound tracks, and each piece in all renditions. Captions and the storyboard come last.
 
     Args:
         plan: the plan.
@@ -167,7 +170,8 @@ def make_tasks(
     bounds = zip(cuts, [*cuts[1:], None], strict=True)
     first, *rest = (_piece(plan, video, index, bound) for index, bound in enumerate(bounds))
     others = (_sound_task(track) for track in plan.audio[1:])
-    ordered = (*_urgent_tasks(plan, first), *others, *(_video_task(piece) for piece in rest))
+    pieces = (_video_task(piece) for piece in rest)
+    ordered = (*_urgent_tasks(plan, first), *others, *pieces, *_late_tasks(plan))
     # Numbered, so that whoever lists them by name sees them in this order too.
     return tuple(
         task.model_copy(update={"name": f"{number:05d}-{task.name}"}) for number, task in enumerate(ordered)
@@ -180,6 +184,12 @@ def _urgent_tasks(plan: Plan, first: Piece) -> tuple[Task, ...]:
     soonest, *later = (_video_task(piece, urgent=True) for piece in split)
     sound = [_sound_task(track, urgent=True) for track in plan.audio[:1]]
     return (soonest, *sound, *later, Task(name="pictures", kind=TaskKind.PICTURES, urgent=True))
+
+
+def _late_tasks(plan: Plan) -> Iterator[Task]:
+    if plan.texts:
+        yield Task(name="captions", kind=TaskKind.CAPTIONS)
+    yield Task(name="storyboard", kind=TaskKind.STORYBOARD)
 
 
 def _sound_task(track: AudioTrack, *, urgent: bool = False) -> Task:

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from services.shared.video import Piece, Plan, Rational, Task, TaskKind
-from services.transcoder.source import AudioFacts, KeyFrame, SourceInfo, VideoFacts
+from services.transcoder.source import AudioFacts, KeyFrame, SourceInfo, TextFacts, VideoFacts
 from services.transcoder.timeline import frame_rate, make_plan, make_tasks, seeks
 
 MILLISECONDS = Rational(num=1, den=1000)
@@ -154,7 +155,7 @@ def test_pieces_of_small_pictures_are_longer_so_that_each_is_worth_its_process()
 def test_a_remainder_of_less_than_a_segment_is_not_a_piece_of_its_own():
     _, tasks = plan_and_tasks(facts(end=21_000, packets=525))
     assert bounds(tasks) == [(0, 100), (100, 300), (300, 400), (400, None)]
-    assert piece_of(tasks[-1]).segments == 2
+    assert piece_of(tasks[-2]).segments == 2
 
 
 def test_a_video_shorter_than_two_segments_is_one_piece_split_by_rendition():
@@ -192,3 +193,13 @@ def test_seeking_lands_between_the_key_frame_and_the_decoding_time_of_the_next()
 def test_where_key_frames_are_close_the_seek_point_is_half_way_to_the_next():
     every = tuple(KeyFrame(pts=pts, dts=pts) for pts in range(0, 60_000, 40))
     assert seeks(facts(key_frames=every), Rational(num=25, den=1), 100) == (4.02, 3.94)
+
+
+def test_what_needs_finished_tracks_comes_last_behind_captions_if_there_are_any():
+    _, tasks = plan_and_tasks(facts(end=20_000, packets=500))
+    assert [task.kind for task in tasks[-2:]] == [TaskKind.VIDEO, TaskKind.STORYBOARD]
+    info = replace(source(facts(end=20_000, packets=500)), texts=(TextFacts(index=1, language="en"),))
+    plan = make_plan(info, generation=0, encoder="x")
+    tasks = make_tasks(plan, info.video, workers=1)
+    assert [text.track for text in plan.texts] == ["text1"]
+    assert [task.kind for task in tasks[-2:]] == [TaskKind.CAPTIONS, TaskKind.STORYBOARD]

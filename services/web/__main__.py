@@ -61,6 +61,7 @@ async def serve(settings: WebSettings, stop: asyncio.Event) -> None:
             _coordinator(settings, parts).run(),
             admin.work(parts.broker),
             app.newsroom.run(parts.broker, instance=settings.instance),
+            app.graveyard.run(),
             app.audience.run(),
             sweep_uploads(app.catalog),
         ):

@@ -25,6 +25,8 @@ from services.web.api import VideoApi
 from services.web.assets import Assets
 from services.web.audience import Audience
 from services.web.cache import ContentCache
+from services.web.download import Downloads
+from services.web.graveyard import Graveyard
 from services.web.guard import Guard
 from services.web.health import Check, Health
 from services.web.herald import Herald
@@ -71,7 +73,10 @@ class WebApp:
     def __init__(self, backing: Backing) -> None:
         self.catalog = Catalog(backing.etcd)
         files = ringfiles.RingFiles(backing.store)
-        self._cache = ContentCache(limit_bytes=backing.settings.cache_bytes, load=files.load)
+        self.graveyard = Graveyard(backing.etcd, on_burial=lambda video_id: self._forget(video_id, True))
+        self._cache = ContentCache(
+            limit_bytes=backing.settings.cache_bytes, load=self.graveyard.guarding(files.load)
+        )
         book, dispatcher = WorkBook(backing.etcd), Dispatcher(backing.broker)
         self.audience = Audience(catalog=self.catalog, book=book, dispatcher=dispatcher)
         self._manifests = Manifests(
@@ -79,7 +84,13 @@ class WebApp:
         )
         self.newsroom = Newsroom(self.catalog, on_hint=self._forget)
         patience = Patience(self._cache, self._manifests.promises)
-        self._playback = Playback(file=patience.get, stream=files.stream, manifest=self._manifests.get)
+        self._downloads = Downloads(catalog=self.catalog, book=book, store=backing.store)
+        self._playback = Playback(
+            file=patience.get,
+            stream=files.stream,
+            manifest=self._manifests.get,
+            download=self._downloads.find,
+        )
         self._other: App = self._assemble(backing)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -125,6 +136,7 @@ class WebApp:
         self._manifests.forget(video_id)
         if gone:
             self._cache.forget(f"{video_id}/")
+            self._downloads.forget(video_id)
 
 
 def _explain_errors(api: FastAPI, pages: Pages) -> None:

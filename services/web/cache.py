@@ -1,7 +1,7 @@
 """Hot files in memory: a bounded least-recently-used cache with single-flight filling.
 
-What is in the ring never changes under its name, so nothing here ever grows stale. A thousand viewers of a
-segment that is not here yet cause one read of the ring.
+What is in the ring never changes under its name, so nothing here ever grows stale; it can only be deleted. A
+thousand viewers of a segment that is not here yet cause one read of the ring.
 """
 
 from __future__ import annotations
@@ -56,6 +56,7 @@ class ContentCache:
         self._held_bytes = 0
         self._flights = SingleFlight[Content]()
         self._fills = asyncio.Semaphore(_MAX_FILLS)
+        self._filling: set[str] = set()
 
     @property
     def held_bytes(self) -> int:
@@ -78,15 +79,21 @@ class ContentCache:
         return await self._flights.do(key, lambda: self._fill(key))
 
     def forget(self, prefix: str) -> None:
-        """Drop everything whose key begins with `prefix`."""
+        """Drop everything whose key begins with `prefix`; also what is only just being read."""
         for key in [key for key in self._held if key.startswith(prefix)]:
             self._drop(key)
+        self._filling = {key for key in self._filling if not key.startswith(prefix)}
         _BYTES.set(self._held_bytes)
 
     async def _fill(self, key: str) -> Content:
-        async with self._fills:
-            content = await self._load(key)
-        self._keep(key, content)
+        self._filling.add(key)
+        try:
+            async with self._fills:
+                content = await self._load(key)
+            if key in self._filling:
+                self._keep(key, content)
+        finally:
+            self._filling.discard(key)
         return content
 
     def _keep(self, key: str, content: Content) -> None:

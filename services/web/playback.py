@@ -1,7 +1,8 @@
 """`/content/{id}/{file}`: what players read. A bare ASGI application, since this path carries the load.
 
 GET and HEAD, ranges, entity tags, and CORS for players on other sites. Media has names of its own for every
-content and may be kept for ever; manifests stand for the newest state and are asked for again each time.
+content and may be kept for ever; manifests stand for the newest state and are asked for again each time. What
+is downloaded has names of its own, `download/…`.
 """
 
 from __future__ import annotations
@@ -12,15 +13,17 @@ import secrets
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import aclosing
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from typing import Any, Final
 
 from services.shared.errors import NotFoundError, TritonTubeError
 from services.shared.telemetry import Counter
 from services.shared.video import check_video_id
-from services.web import conditions, problems
+from services.web import conditions, download, problems
 from services.web.cache import Content
-from services.web.files import FileKind, kind_of
+from services.web.download import Downloadable
+from services.web.files import REVALIDATE, kind_of
 from services.web.ranges import ByteRange, parse_ranges
 from services.web.server import Receive, Scope, Send
 
@@ -35,6 +38,9 @@ Stream = Callable[[str, ByteRange], Chunks]
 
 Find = Callable[[str, str], Coroutine[Any, Any, Content]]
 """Gives a file, or the newest state of a manifest, by video id and name."""
+
+FindDownload = Callable[[str, str], Coroutine[Any, Any, Downloadable]]
+"""Gives what can be downloaded, by video id and name."""
 
 _METHODS: Final = b"GET, HEAD, OPTIONS"
 _ALWAYS: Final[tuple[Header, ...]] = (
@@ -68,29 +74,35 @@ class _Answer:
 class _File:
     """A file to be served."""
 
-    key: str
-    kind: FileKind
     content: Content
+    type: str
+    """Its Content-Type."""
+    cache_control: str
+    read: Callable[[ByteRange], Chunks]
+    """Gives a part of what is not held."""
+    disposition: str = ""
 
     @property
     def headers(self) -> tuple[Header, ...]:
         """What is said about it in every answer."""
-        etag, keep = self.content.etag.encode(), self.kind.cache_control.encode()
-        return (*_ALWAYS, (b"etag", etag), (b"cache-control", keep))
+        etag, keep = self.content.etag.encode(), self.cache_control.encode()
+        disposed = ((b"content-disposition", self.disposition.encode()),) if self.disposition else ()
+        return (*_ALWAYS, (b"etag", etag), (b"cache-control", keep), *disposed)
 
     @property
     def media_type(self) -> bytes:
-        """Its Content-Type."""
-        return self.kind.media_type.encode()
+        """The same for the wire."""
+        return self.type.encode()
 
 
 class Playback:
     """The application behind `/content/`."""
 
-    def __init__(self, *, file: Find, stream: Stream, manifest: Find) -> None:
+    def __init__(self, *, file: Find, stream: Stream, manifest: Find, download: FindDownload) -> None:
         self._file = file
         self._stream = stream
         self._manifest = manifest
+        self._download = download
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -122,10 +134,17 @@ class Playback:
 
     async def _find(self, path: str) -> _File:
         video_id, _, name = path.removeprefix(PREFIX).partition("/")
+        _check_form(video_id)
+        if name.startswith(download.PREFIX):
+            return _taken_away(await self._download(video_id, name.removeprefix(download.PREFIX)))
         kind = kind_of(name)
-        key = f"{_known_form(video_id)}/{name}"
         find = self._manifest if kind.is_manifest else self._file
-        return _File(key=key, kind=kind, content=await find(video_id, name))
+        return _File(
+            content=await find(video_id, name),
+            type=kind.media_type,
+            cache_control=kind.cache_control,
+            read=partial(self._stream, f"{video_id}/{name}"),
+        )
 
     def _conditional(self, file: _File, wanted: dict[bytes, str]) -> _Answer:
         etag = file.content.etag
@@ -190,7 +209,7 @@ class Playback:
     def _bytes(self, file: _File, wanted: ByteRange) -> bytes | Chunks:
         data = file.content.data
         if data is None:
-            return self._stream(file.key, wanted)
+            return file.read(wanted)
         return data if wanted.length == len(data) else data[wanted.start : wanted.end]
 
 
@@ -204,9 +223,19 @@ def _length(size_bytes: int) -> Header:
     return (b"content-length", str(size_bytes).encode())
 
 
-def _known_form(video_id: str) -> str:
+def _taken_away(found: Downloadable) -> _File:
+    return _File(
+        content=found.content,
+        type=found.media_type,
+        cache_control=REVALIDATE,  # its name goes with the title
+        read=found.stream,
+        disposition=found.disposition,
+    )
+
+
+def _check_form(video_id: str) -> None:
     try:
-        return check_video_id(video_id)
+        check_video_id(video_id)
     except TritonTubeError as error:
         raise NotFoundError("There is no such video.") from error
 

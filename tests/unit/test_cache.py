@@ -47,6 +47,17 @@ async def test_a_file_is_read_once_for_all_who_want_it_at_once_and_after(cache, 
     assert shelf.reads == {"a-1000": 1}
 
 
+async def test_what_is_forgotten_while_it_is_read_is_not_kept(cache, shelf):
+    reading = asyncio.create_task(cache.get("a-1000"))
+    while not shelf.reads:
+        await asyncio.to_thread(bool)
+    cache.forget("a-")
+    assert (await reading).size_bytes == 1000
+    assert cache.held_bytes == 0
+    await cache.get("a-1000")
+    assert shelf.reads == {"a-1000": 2}
+
+
 async def test_memory_stays_within_the_limit_and_the_oldest_leaves_first(cache, shelf):
     for number in range(6):
         await cache.get(f"{number}-20000")

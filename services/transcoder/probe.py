@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from services.shared.errors import UnsupportedMediaError
@@ -16,6 +16,7 @@ from services.transcoder.packets import LatestEnd, PacketScan
 from services.transcoder.process import ExitError, Limits, collect, run
 from services.transcoder.source import SOUND_MARGIN_S, Look, SourceInfo, Span, VideoFacts
 from services.transcoder.streams import UNDECODABLE, Bounds, Header, displayed_size, read_header
+from services.transcoder.timeline import seek_point
 
 _MAX_OUTPUT_BYTES: Final = 4 * 1024 * 1024
 _GRACE_S: Final = 600
@@ -23,6 +24,9 @@ _MAX_MEAN_GAP_S: Final = 60
 """A video may stand still for a while, but one that claims hours from a handful of packets is a trap."""
 
 _BOUNDS: Final = Bounds()
+_MAYBE_GRADUAL: Final = frozenset({"h264"})
+_PACKETS_OF_A_PICTURE: Final = 2
+"""At most: fields may be packed one by one."""
 _ENCRYPTED: Final = "The video is encrypted (copy protection), so it cannot be decoded."
 _LIMITS: Final = Limits(wall_s=1200, cpu_s=1200)
 _FIRST_PACKETS: Final = 8
@@ -77,14 +81,9 @@ async def survey(
     """
     packets = await _scan(source, bounds, limits)
     header, video = inspected.header, _video_facts(inspected, packets)
-    info = SourceInfo(
-        format_name=header.format_name,
-        video=video,
-        audio=header.audio,
-        texts=header.texts,
-        sound=await _sound(source, header, video, limits),
-    )
-    _check_length(info, bounds)
+    video = replace(video, gradual=await _is_gradual(source, video, limits))
+    info = info_of(header, video, sound=await _sound(source, header, video, limits))
+    check_length(info, bounds)
     return info
 
 
@@ -163,6 +162,18 @@ async def _sound(source: Input, header: Header, video: VideoFacts, limits: Limit
         return claimed
     last = LatestEnd()
     try:
+async def _is_gradual(source: Input, video: VideoFacts, limits: Limits) -> bool:
+    """Whether decoding from a key frame in the middle yields no whole picture at once.
+
+    To be wrong costs time only: of a damaged source, pieces begin to decode earlier than they would have to.
+    """
+    begin_s = seek_point(video, len(video.key_frames) // 2)
+    if begin_s is None or video.codec not in _MAYBE_GRADUAL:
+        return False
+    items = await _decoded(source, f"{begin_s}%+#{_PACKETS_OF_A_PICTURE}", limits)
+    return not any(item.get("pict_type") == "I" for item in items)
+
+
         await run(command.probe_sound(source, from_s=video.end_s), last.consume, limits=limits)
     except ExitError:
         return Span(start_s=claimed.start_s, end_s=video.end_s)

@@ -59,6 +59,8 @@ class VideoFacts:
     """Median distance between neighbouring frames."""
     key_frames: tuple[KeyFrame, ...]
     """In presentation order."""
+    gradual: bool = False
+    """Key frames are no whole pictures: each one from there on refreshes a part (x264's intra-refresh)."""
     look: Look = Look()
 
     @property

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 from typing import Final
 
@@ -21,7 +22,8 @@ from services.shared.captions import text_tracks
 from services.shared.video import AUDIO_RATE_HZ, AudioTrack, Piece, Plan, Rational, Task, TaskKind
 from services.transcoder.ladder import H264, Ladder
 from services.transcoder.sound import sound_tracks
-from services.transcoder.source import KeyFrame, SourceInfo, VideoFacts
+from services.transcoder.source import SOUND_MARGIN_S, KeyFrame, SourceInfo, VideoFacts
+from services.transcoder.treatment import treatment
 
 STANDARD_RATES: Final = tuple(
     Fraction(num, den)
@@ -60,7 +62,8 @@ _LEAST_WORTH: Final = Fraction(1, 3)
 _MIN_TIMESCALE: Final = 10_000
 _MATROSKA_SEEK_MARGIN_S: Final = 0.14
 _FALLBACK_KEY_FRAMES: Final = 2
-"""How many key frames further back the second try starts: enough for streams refreshed by intra blocks."""
+"""How many key frames further back the second try starts."""
+_REFRESH_KEY_FRAMES: Final = 2
 
 
 def frame_rate(video: VideoFacts) -> Rational:
@@ -75,20 +78,29 @@ def frame_rate(video: VideoFacts) -> Rational:
     return Rational(num=rate.numerator, den=rate.denominator)
 
 
+def is_steady(video: VideoFacts) -> bool:
+    """Whether pictures come at a standard rate on average, so that nothing else decides about the grid's."""
+    return _nearest_standard(_average_rate(video), _RATE_TOLERANCE) is not None
+
+
 def _average_rate(video: VideoFacts) -> Fraction:
     ticks = max(video.end - video.start, 1)
     return _halved(Fraction(max(video.packets, 1) * video.time_base.den, ticks * video.time_base.num))
 
 
 def _variable_rate(video: VideoFacts, average: Fraction) -> Fraction:
-    gap = max(video.typical_gap, 1)
+    gap = video.typical_gap
+    if not gap:  # a single picture
+        return _next_standard(average)
     typical = _halved(Fraction(video.time_base.den, gap * video.time_base.num))
     # A gap is known to half a tick: 33 ms in Matroska may well be 30 frames per second.
     rounding = Fraction(1, 2 * gap)
     wanted = max(average, typical)
-    return _nearest_standard(wanted, _RATE_TOLERANCE + rounding) or next(
-        (rate for rate in STANDARD_RATES if rate >= wanted), STANDARD_RATES[-1]
-    )
+    return _nearest_standard(wanted, _RATE_TOLERANCE + rounding) or _next_standard(wanted)
+
+
+def _next_standard(rate: Fraction) -> Fraction:
+    return next((standard for standard in STANDARD_RATES if standard >= rate), STANDARD_RATES[-1])
 
 
 def _halved(rate: Fraction) -> Fraction:
@@ -116,11 +128,14 @@ def make_plan(info: SourceInfo, *, generation: int, encoder: str, ladder: Ladder
     """
     video = info.video
     fps = frame_rate(video)
-    frames = max(1, _slot(video.end, video, fps))
+    lead = _lead_frames(info, fps)
+    start = video.start - _ticks(lead, video, fps)
+    shown = max(1, _slot(video.end, replace(video, start=start), fps))
+    frames = shown + _tail_frames(info, fps)
     return Plan(
         generation=generation,
         time_base=video.time_base,
-        start_ticks=video.start,
+        start_ticks=start,
         fps=fps,
         frames=frames,
         segment_frames=max(1, _round(Fraction(_SEGMENT_S * fps.num, fps.den))),
@@ -130,7 +145,22 @@ def make_plan(info: SourceInfo, *, generation: int, encoder: str, ladder: Ladder
         texts=text_tracks([(text.index, text.language, text.title) for text in info.texts]),
         input_format=info.format_name,
         encoder=encoder,
+        treatment=treatment(video),
+        lead_frames=lead,
+        tail_frames=frames - shown,
     )
+
+
+def _lead_frames(info: SourceInfo, fps: Rational) -> int:
+    """Frames for which there is sound before the first picture, if those are enough to matter."""
+    ahead_s = 0.0 if info.sound is None else info.video.start_s - info.sound.start_s
+    return round(ahead_s * float(fps)) if ahead_s > SOUND_MARGIN_S else 0
+
+
+def _tail_frames(info: SourceInfo, fps: Rational) -> int:
+    """Frames for which there is sound after the last picture, if those are enough to matter."""
+    behind_s = 0.0 if info.sound is None else info.sound.end_s - info.video.end_s
+    return round(behind_s * float(fps)) if behind_s > SOUND_MARGIN_S else 0
 
 
 def _timescale(fps: Rational) -> int:
@@ -165,6 +195,7 @@ def make_tasks(
         whole: make a single piece of it, for a source that cannot be cut by seeking.
         worthwhile_pixels: pieces of small pictures get longer to hold so many, all rungs together.
     """
+    video = replace(video, start=plan.start_ticks)
     sizes = _Sizes(plan, workers=workers, worthwhile_pixels=worthwhile_pixels)
     cuts = [0] if whole else _cuts(plan, video, sizes)
     bounds = zip(cuts, [*cuts[1:], None], strict=True)
@@ -234,7 +265,7 @@ def _cuts(plan: Plan, video: VideoFacts, sizes: _Sizes) -> list[int]:
     for segment in range(1, plan.segments):
         frame = segment * size
         step = sizes.segments(plan.segments - cuts[-1])
-        key = video.key_frames[_key_index(frame, video, plan.fps)]
+        key = video.key_frames[_run_up_index(frame, video, plan.fps)]
         reach = frame - _slot(key.pts, video, plan.fps)
         long_enough = segment - cuts[-1] >= (step if len(cuts) > 1 else 1)
         if long_enough and reach <= step * size and plan.frames - frame >= size:
@@ -261,8 +292,18 @@ def seeks(video: VideoFacts, fps: Rational, first_frame: int) -> tuple[float | N
 
     None means to read from the beginning. A piece at the beginning has no other point.
     """
-    best = _key_index(first_frame, video, fps) if first_frame else 0
-    return tuple(dict.fromkeys(_seek_point(video, index) for index in (best, best - _FALLBACK_KEY_FRAMES)))
+    best = _run_up_index(first_frame, video, fps) if first_frame else 0
+    return tuple(dict.fromkeys(seek_point(video, index) for index in (best, best - _FALLBACK_KEY_FRAMES)))
+
+
+def _run_up_index(frame: int, video: VideoFacts, fps: Rational) -> int:
+    """Index of the key frame at which decoding begins, to have all that a frame of the grid is made from.
+
+    A frame that is made from two fields also needs the picture before it, and a picture that is refreshed
+    gradually is whole again only some key frames later.
+    """
+    index = _key_index(frame - 1 if video.look.interlaced else frame, video, fps)
+    return max(0, index - _REFRESH_KEY_FRAMES) if video.gradual else index
 
 
 def _key_index(frame: int, video: VideoFacts, fps: Rational) -> int:
@@ -271,7 +312,7 @@ def _key_index(frame: int, video: VideoFacts, fps: Rational) -> int:
     return max(after - 1, 0)
 
 
-def _seek_point(video: VideoFacts, index: int) -> float | None:
+def seek_point(video: VideoFacts, index: int) -> float | None:
     """Seconds on the source's own clock from which a seek backwards lands on key frame `index`."""
     if index <= 0:
         return None
@@ -285,6 +326,12 @@ def _seek_point(video: VideoFacts, index: int) -> float | None:
 
 def _seconds(ticks: int, video: VideoFacts) -> float:
     return ticks * video.time_base.num / video.time_base.den
+
+
+def _ticks(frames: int, video: VideoFacts, fps: Rational) -> int:
+    """Length of some frames of the grid on the source's clock."""
+    seconds = Fraction(frames * fps.den, fps.num)
+    return _round(seconds * Fraction(video.time_base.den, video.time_base.num))
 
 
 def _slot(pts: int, video: VideoFacts, fps: Rational) -> int:

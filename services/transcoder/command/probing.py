@@ -7,6 +7,7 @@ from typing import Final
 from services.transcoder.command.inputs import Input
 
 _FRAME_ENTRIES: Final = (
+    "pict_type",
     "pix_fmt",
     "interlaced_frame",
     "color_range",

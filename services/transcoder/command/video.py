@@ -11,6 +11,7 @@ from services.shared.video import Piece, Plan, Rendition
 from services.transcoder.command.compiling import compiled
 from services.transcoder.command.encoders import devices, encoder, prepared
 from services.transcoder.command.inputs import Input
+from services.transcoder.command.treatment import converted, deinterlaced, scaled
 
 
 def piece(
@@ -28,7 +29,8 @@ def piece(
     seek = {} if seek_s is None else {"noaccurate_seek": None, "seek_timestamp": 1, "ss": f"{seek_s:.6f}"}
     opened = ffmpeg.input(source.url, copyts=None, threads=1, **seek, **source.options)
     renditions = [rendition for rendition in plan.renditions if rendition.name in work.renditions]
-    frames = grid_frames(opened["V:0"], plan, work).filter_multi_output("split", len(renditions))
+    grid = grid_frames(opened["V:0"], plan, work, from_start=seek_s is None)
+    frames = converted(grid, plan.treatment).filter_multi_output("split", len(renditions))
     outputs = [
         _rendition_output(frames[i], plan, work, rendition, targets[rendition.name])
         for i, rendition in enumerate(renditions)
@@ -36,20 +38,34 @@ def piece(
     return compiled(outputs, before=devices(*renditions))
 
 
-def grid_frames(video: Any, plan: Plan, work: Piece) -> Any:
-    """Exactly the planned frames of a piece, wherever in the source decoding began."""
-    end = {} if work.end_frame is None else {"end_pts": work.end_frame}
-    return (
-        video.filter("setpts", f"PTS-({plan.start_ticks})")
-        .filter("fps", f"{plan.fps.num}/{plan.fps.den}", round="near")
-        .filter("trim", start_pts=work.first_frame, **end)
+def grid_frames(video: Any, plan: Plan, work: Piece, *, from_start: bool = False) -> Any:
+    """Exactly the planned frames of a piece, wherever in the source decoding began.
+
+    Args:
+        video: the decoded stream.
+        plan: the plan.
+        work: the piece.
+        from_start: whether decoding began with the source's first picture.
+    """
+    placed = video.filter("setpts", f"PTS-({plan.start_ticks})")
+    fill = {"start_time": 0} if from_start and plan.lead_frames else {}
+    frames = deinterlaced(placed, plan.treatment).filter(
+        "fps", f"{plan.fps.num}/{plan.fps.den}", round="near", **fill
     )
+    return _cut_out(frames, plan, work)
+
+
+def _cut_out(frames: Any, plan: Plan, work: Piece) -> Any:
+    end = work.end_frame
+    if plan.tail_frames and (end is None or end > plan.frames - plan.tail_frames):
+        frames, end = frames.filter("tpad", stop=-1, stop_mode="clone"), plan.frames if end is None else end
+    return frames.filter("trim", start_pts=work.first_frame, **({} if end is None else {"end_pts": end}))
 
 
 def _rendition_output(frames: Any, plan: Plan, work: Piece, rendition: Rendition, target: str) -> Any:
-    scaled = frames.filter("scale", rendition.width, rendition.height, flags="bicubic").filter("setsar", 1)
+    picture = scaled(frames, plan.treatment, width=rendition.width, height=rendition.height)
     encoded = encoder(rendition, segment_frames=plan.segment_frames)
-    return prepared(scaled, rendition).output(target, **encoded, **_fragmented_mp4(plan, work))
+    return prepared(picture, rendition).output(target, **encoded, **_fragmented_mp4(plan, work))
 
 
 def _fragmented_mp4(plan: Plan, work: Piece) -> dict[str, Any]:

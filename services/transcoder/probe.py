@@ -87,6 +87,13 @@ async def survey(
     return info
 
 
+def info_of(header: Header, video: VideoFacts, *, sound: Span | None) -> SourceInfo:
+    """What is known of a source, put together."""
+    return SourceInfo(
+        format_name=header.format_name, video=video, audio=header.audio, texts=header.texts, sound=sound
+    )
+
+
 def _unreadable(stderr: str) -> str:
     if "not on whitelist" in stderr:
         return (
@@ -155,13 +162,6 @@ def _video_facts(inspected: Inspection, packets: PacketScan) -> VideoFacts:
     )
 
 
-async def _sound(source: Input, header: Header, video: VideoFacts, limits: Limits) -> Span | None:
-    """When there is sound. That it goes on after the pictures is believed only if its packets are there."""
-    claimed = header.sound
-    if claimed is None or claimed.end_s <= video.end_s + SOUND_MARGIN_S:
-        return claimed
-    last = LatestEnd()
-    try:
 async def _is_gradual(source: Input, video: VideoFacts, limits: Limits) -> bool:
     """Whether decoding from a key frame in the middle yields no whole picture at once.
 
@@ -174,13 +174,25 @@ async def _is_gradual(source: Input, video: VideoFacts, limits: Limits) -> bool:
     return not any(item.get("pict_type") == "I" for item in items)
 
 
+async def _sound(source: Input, header: Header, video: VideoFacts, limits: Limits) -> Span | None:
+    """When there is sound. That it goes on after the pictures is believed only if its packets are there."""
+    claimed = header.sound
+    if claimed is None or claimed.end_s <= video.end_s + SOUND_MARGIN_S:
+        return claimed
+    last = LatestEnd()
+    try:
         await run(command.probe_sound(source, from_s=video.end_s), last.consume, limits=limits)
     except ExitError:
         return Span(start_s=claimed.start_s, end_s=video.end_s)
     return Span(start_s=claimed.start_s, end_s=max(video.end_s, last.seconds))
 
 
-def _check_length(info: SourceInfo, bounds: Bounds) -> None:
+def check_length(info: SourceInfo, bounds: Bounds) -> None:
+    """Refuse what is too long, or claims to be.
+
+    Raises:
+        UnsupportedMediaError: it is; the message says so, for people.
+    """
     video, sound = info.video, info.sound
     duration_s = video.duration_s
     if sound is not None:

@@ -340,6 +340,8 @@ class Video(Record):
     refused: bool = False
     """It failed because the source is no video that can be played; the source has been purged."""
     source: Source
+    original_dropped: bool = False
+    """The source was purged when the video was ready: nothing can be made from it any more."""
     progress: float = 0.0
     playable_s: float = 0.0
     """How much of it can be played from the beginning."""

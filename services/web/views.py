@@ -11,6 +11,7 @@ from services.shared.video import (
     MPD_FILE,
     AudioTrack,
     Omission,
+    Rendition,
     SoundRole,
     Status,
     Video,
@@ -40,6 +41,7 @@ class VideoLinksView(LinksView):
 
     embed: str = Field(description="a bare player for an iframe")
     poster: str | None = Field(description="a still picture, once there is one")
+    original: str | None = Field(description="the uploaded file; null where it was not kept")
 
 
 class RenditionView(View):
@@ -49,6 +51,19 @@ class RenditionView(View):
     width: int
     height: int
     bitrate: int = Field(description="bits per second: the limit while processing, the measured peak after")
+    download: str | None = Field(description="all of it as one MP4 file; null until the video is ready")
+
+    @classmethod
+    def of(cls, rendition: Rendition, video: Video) -> RenditionView:
+        """What is shown of one of a video's renditions."""
+        path = f"/content/{video.id}/download/{rendition.name}.mp4"
+        return cls(
+            name=rendition.name,
+            width=rendition.width,
+            height=rendition.height,
+            bitrate=rendition.bitrate,
+            download=path if video.status is Status.READY else None,
+        )
 
 
 class SoundView(View):
@@ -115,10 +130,7 @@ class VideoView(View):
             width=video.width,
             height=video.height,
             frames=video.frames,
-            renditions=tuple(
-                RenditionView(name=r.name, width=r.width, height=r.height, bitrate=r.bitrate)
-                for r in video.renditions
-            ),
+            renditions=tuple(RenditionView.of(rendition, video) for rendition in video.renditions),
             audio=tuple(map(SoundView.of, video.audio)),
             omitted=tuple(map(OmissionView.of, video.omitted)),
             created_at=datetime.fromtimestamp(video.created_at_ms / _MILLISECONDS, UTC),
@@ -164,8 +176,10 @@ def _links(video_id: str) -> dict[str, str]:
 
 
 def _video_links(video: Video) -> VideoLinksView:
+    gone = video.refused or video.original_dropped
     return VideoLinksView(
         **_links(video.id),
         embed=f"/embed/{video.id}",
         poster=f"/content/{video.id}/{poster_file(video.generation)}" if video.poster else None,
+        original=None if gone else f"/content/{video.id}/download/original",
     )

@@ -65,6 +65,7 @@ async def test_a_video_tells_what_is_known_of_it(http, video):
             **video["links"],
             "embed": f"/embed/{video['id']}",
             "poster": None,
+            "original": f"/content/{video['id']}/download/original",
         },
     }
 

@@ -149,6 +149,8 @@ class Downloads:
         source = video.source
         if video.refused:
             raise NotFoundError("The original was no video that can be played, and is gone.")
+        if video.original_dropped:
+            raise NotFoundError("The original of this video was not kept.")
         key = f"{video.id}/{source.part_file(0)}"
         head = await self._store.get_bytes(key, length=min(HEAD_BYTES, source.size_bytes))
         return Downloadable(

@@ -116,7 +116,8 @@ export class Player {
     const player = new window.shaka.Player();
     await player.attach(this.video);
     const overlay = new window.shaka.ui.Overlay(player, this.container, this.video);
-    overlay.configure(CONTROLS);
+    // Every sound track has a name of its own; two of one language differ in nothing else.
+    overlay.configure({ ...CONTROLS, trackLabelFormat: window.shaka.ui.Overlay.TrackLabelFormat.LABEL });
     player.configure(CONFIGURATION);
     // Everything there is may be asked for at once, whatever the clock says; this spares a warning about clocks.
     player.configure("manifest.dash.clockSyncUri", this.manifest);

@@ -20,7 +20,9 @@ function show(video) {
   byId("failure").querySelector("[data-reason]").textContent = video.reason ?? "";
   byId("retry").hidden = !video.retryable;
   showLadder(video.renditions);
+  showSounds(video.audio);
   showOmitted(video.omitted);
+  showOriginal(video.links.original);
 }
 
 function setTitle(title) {
@@ -62,15 +64,34 @@ function showOmitted(omitted) {
   }));
 }
 
-function rung(rendition) {
-  const row = document.createElement("li");
-  const texts = [rendition.name, `${rendition.width} × ${rendition.height}`, bitrate(rendition.bitrate)];
-  row.append(...texts.map((text, index) => {
+function showSounds(tracks) {
+  byId("sound-section").hidden = tracks.length < 2;
+  byId("sounds").replaceChildren(...tracks.map((track) => row([track.language, track.title])));
+}
+
+function showOriginal(path) {
+  const link = byId("original");
+  link.hidden = !path;
+  if (path) link.href = path;
+}
+
+function rung({ name, width, height, bitrate: rate, download }) {
+  const line = row([name, `${width} × ${height}`, bitrate(rate)]);
+  if (!download) return line;
+  const link = document.createElement("a");
+  Object.assign(link, { href: download, download: "", title: `Download ${name} as one file`, textContent: "MP4" });
+  line.append(link);
+  return line;
+}
+
+function row(texts) {
+  const line = document.createElement("li");
+  line.append(...texts.map((text, index) => {
     const cell = document.createElement(index ? "span" : "b");
     cell.textContent = text;
     return cell;
   }));
-  return row;
+  return line;
 }
 
 function showRename(shown) {

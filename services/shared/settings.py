@@ -29,6 +29,12 @@ def _default_instance() -> str:
     return f"{socket.gethostname()}-{os.getpid()}"
 
 
+def _listed(value: object) -> object:
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return value
+
+
 class Settings(BaseSettings):
     """What every service needs: where etcd and RabbitMQ are, who it is, how it logs."""
 
@@ -54,9 +60,7 @@ class Settings(BaseSettings):
     @field_validator("etcd_endpoints", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
-        if isinstance(value, str):
-            return tuple(part.strip() for part in value.split(",") if part.strip())
-        return value
+        return _listed(value)
 
     @field_validator("etcd_endpoints")
     @classmethod
@@ -111,12 +115,26 @@ class TranscoderSettings(Settings):
     """ffmpeg is killed when it makes no progress for so long."""
     job_timeout_s: float = Field(default=20 * 60.0, gt=0, le=29 * 60)
     """Wall time of one ffmpeg run; under the broker's acknowledgement timeout of 30 minutes."""
+    job_cpu_s: int | None = Field(default=None, gt=0)
+    """Processor time of one ffmpeg run (None: its wall time on every core)."""
+    job_memory_bytes: int = Field(default=8 * GIB, ge=256 * MIB)
+    """Memory of one ffmpeg run. Pictures of 1080p take 400 MiB, of 2160p about 1 GiB."""
+    sandbox: Literal["auto", "require", "off"] = "auto"
+    """What confines ffmpeg: whatever this machine offers, all of it or no start, or nothing but limits."""
+    sandbox_readable: Annotated[tuple[Path, ...], NoDecode] = ()
+    """Files and folders that ffmpeg needs in order to start, where it is not installed as usual; comma
+    separated."""
     verify: bool = False
     """Look at each finished video as a whole, while there is nothing else to do; see docs/transcoding.md."""
     sweep_interval_s: float = Field(default=10.0, gt=0)
     """How often lost messages and forgotten videos are looked for."""
     unserved_after_s: float = Field(default=30.0, gt=0)
     """Work that no queue holds and no worker claims for so long is published again."""
+
+    @field_validator("sandbox_readable", mode="before")
+    @classmethod
+    def _paths(cls, value: object) -> object:
+        return _listed(value)
 
 
 class StorageSettings(Settings):

@@ -30,6 +30,7 @@ from services.transcoder.prepare import Preparation
 from services.transcoder.process import Limits
 from services.transcoder.progress import Progress
 from services.transcoder.runner import TaskRunner
+from services.transcoder.sandbox import Sandbox, sandbox
 from services.transcoder.scratch import Scratch, scratch
 from services.transcoder.session import Session
 from services.transcoder.sweeper import Sweeper
@@ -46,15 +47,19 @@ async def serve(settings: TranscoderSettings, stop: asyncio.Event) -> None:
         TritonTubeError: it cannot start, or a part of it died.
     """
     ladder = load_ladder(settings.ladder)
-    encoders = await Encoders.find()
-    encoder = await encoders.identity(ladder.profiles)  # a machine that can't encode it says so now
-    with scratch(settings.work_dir, settings.instance, reserve_bytes=settings.work_reserve_bytes) as folder:
+    with (
+        scratch(settings.work_dir, settings.instance, reserve_bytes=settings.work_reserve_bytes) as folder,
+        sandbox(settings.sandbox, readable=settings.sandbox_readable) as box,
+    ):
+        encoders = await Encoders.find(box)
+        encoder = await encoders.identity(ladder.profiles)  # a machine that can't encode it says so now
+        listener = box.network.listener if box.network else None
         async with (
             EtcdClient.configured(settings) as etcd,
             Topology.follow(etcd) as topology,
             ContentStore.connect(topology) as content,
             Broker.connect(settings.amqp_url, app_id="transcoder", instance=settings.instance) as broker,
-            SourceFeed.start(content, cache_bytes=settings.source_cache_bytes) as feed,
+            SourceFeed.start(content, cache_bytes=settings.source_cache_bytes, listener=listener) as feed,
         ):
             tools = _Tools(
                 settings=settings,
@@ -63,6 +68,7 @@ async def serve(settings: TranscoderSettings, stop: asyncio.Event) -> None:
                 broker=broker,
                 feed=feed,
                 scratch=folder,
+                sandbox=box,
                 encoders=encoders,
                 encoder=encoder,
                 ladder=ladder,
@@ -80,6 +86,7 @@ class _Tools:
     broker: Broker
     feed: SourceFeed
     scratch: Scratch
+    sandbox: Sandbox
     encoders: Encoders
     encoder: str
     ladder: Ladder
@@ -156,7 +163,7 @@ def _planner(tools: _Tools, session: Session) -> Planner:
         settings=tools.settings,
         encoders=tools.encoders,
         ladder=tools.ladder,
-        limits=_limits(tools.settings),
+        limits=_limits(tools.settings, tools.sandbox),
     )
     return Planner(
         catalog=tools.catalog,
@@ -179,7 +186,7 @@ def _runner(tools: _Tools, session: Session) -> TaskRunner:
         session=session,
         vigil=tools.vigil,
         encoders=tools.encoders,
-        limits=_limits(tools.settings),
+        limits=_limits(tools.settings, tools.sandbox),
     )
 
 
@@ -196,12 +203,14 @@ def _sweeper(tools: _Tools) -> Sweeper:
     )
 
 
-def _limits(settings: TranscoderSettings) -> Limits:
+def _limits(settings: TranscoderSettings, box: Sandbox) -> Limits:
     """Bounds of every ffmpeg. Its encoder is single-threaded, its decoder and filters may not be."""
     return Limits(
         wall_s=settings.job_timeout_s,
         silence_s=settings.stall_timeout_s,
-        cpu_s=int(settings.job_timeout_s * (os.cpu_count() or 1)),
+        cpu_s=settings.job_cpu_s or int(settings.job_timeout_s * (os.cpu_count() or 1)),
+        memory_bytes=settings.job_memory_bytes,
+        sandbox=box,
     )
 
 

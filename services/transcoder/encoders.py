@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from hashlib import sha256
 from typing import Final
 
@@ -21,6 +22,7 @@ from services.transcoder import command
 from services.transcoder.fragments import FragmentParser, InitSegment
 from services.transcoder.process import Chunks, ExitError, Limits, collect, run
 from services.transcoder.profiles import Profile, profile
+from services.transcoder.sandbox import Sandbox
 
 _LIMITS: Final = Limits(wall_s=60)
 _VERSION_BYTES: Final = 64 * 1024
@@ -46,20 +48,25 @@ _SPEAKER: Final = re.compile(r"^\[[^]]* @ \w+\] ")
 class Encoders:
     """The encoders that work here, by profile."""
 
-    def __init__(self, ffmpeg: str) -> None:
+    def __init__(self, ffmpeg: str, limits: Limits) -> None:
         self._ffmpeg = ffmpeg
+        self._limits = limits
         self._builds: dict[str, str] = {}
 
     @classmethod
-    async def find(cls) -> Encoders:
+    async def find(cls, sandbox: Sandbox | None = None) -> Encoders:
         """See which ffmpeg there is.
+
+        Args:
+            sandbox: around all trials, so that a machine where ffmpeg cannot be confined tells so at once.
 
         Raises:
             ExitError: it does not work.
         """
-        said = await collect(["ffmpeg", "-version"], limits=_LIMITS, max_bytes=_VERSION_BYTES)
+        limits = replace(_LIMITS, sandbox=sandbox)
+        said = await collect(["ffmpeg", "-version"], limits=limits, max_bytes=_VERSION_BYTES)
         version = said.partition(b" Copyright")[0].partition(b"version ")[2]
-        return cls(f"ffmpeg {version.decode(errors='replace')}")
+        return cls(f"ffmpeg {version.decode(errors='replace')}", limits)
 
     async def identity(self, profiles: Iterable[str]) -> str:
         """Names of the builds that encode these profiles here.
@@ -90,7 +97,7 @@ class Encoders:
 
     async def _build(self, name: str) -> str:
         if name not in self._builds:
-            self._builds[name] = await _tried(profile(name))
+            self._builds[name] = await _tried(profile(name), self._limits)
         return self._builds[name]
 
 
@@ -99,7 +106,7 @@ def fits(wanted: str, offered: str) -> bool:
     return set(wanted.split(_SEPARATOR)) <= set(offered.split(_SEPARATOR))
 
 
-async def _tried(chosen: Profile) -> str:
+async def _tried(chosen: Profile, limits: Limits) -> str:
     """Name of the build that encodes a profile.
 
     Raises:
@@ -114,7 +121,7 @@ async def _tried(chosen: Profile) -> str:
         encoding=Encoding(profile=chosen.name, preset=chosen.preset, quality=chosen.quality),
     )
     try:
-        said = await run(command.encode_blank(blank), sample.take, limits=_LIMITS)
+        said = await run(command.encode_blank(blank), sample.take, limits=limits)
         init = sample.init()
     except (ExitError, InvalidRequestError) as error:
         raise ForeignEncoderError(

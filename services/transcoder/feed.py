@@ -13,6 +13,7 @@ import contextlib
 import logging
 import re
 import secrets
+import socket
 from collections import OrderedDict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -124,11 +125,20 @@ class SourceFeed:
 
     @classmethod
     @asynccontextmanager
-    async def start(cls, content: ContentStore, *, cache_bytes: int) -> AsyncIterator[SourceFeed]:
-        """Listen on a free loopback port while the context is open."""
+    async def start(
+        cls, content: ContentStore, *, cache_bytes: int, listener: socket.socket | None = None
+    ) -> AsyncIterator[SourceFeed]:
+        """Serve while the context is open, on a free loopback port unless a listener is given.
+
+        Args:
+            content: where sources are.
+            cache_bytes: memory for their latest blocks.
+            listener: of the network namespace in which ffmpeg lives; left open.
+        """
         cache = BlockCache(content, max_bytes=cache_bytes)
         feed = cls(cache)
-        server = await asyncio.start_server(feed._connected, "127.0.0.1", 0)
+        opened = listener.dup() if listener else socket.create_server(("127.0.0.1", 0))
+        server = await asyncio.start_server(feed._connected, sock=opened)
         feed._port = server.sockets[0].getsockname()[1]
         try:
             async with server:

@@ -12,6 +12,8 @@ from services.shared.content import ContentStore
 from services.shared.errors import UnavailableError
 from services.shared.video import Source, new_video_id
 from services.transcoder.feed import SourceFeed
+from services.transcoder.process import Limits, collect
+from services.transcoder.sandbox import sandbox
 from tests.harness.storage import StorageCluster
 
 MIB = 1 << 20
@@ -110,3 +112,20 @@ async def test_a_source_is_read_on_when_a_node_that_holds_it_dies(
         storage.owners(f"{video_id}/{source.part_file(2)}")[0].server.kill()
         assert (await get(offered.url)).content == DATA
         offered.check()
+
+
+async def test_ffmpeg_reads_a_source_from_within_a_network_where_there_is_nothing_else(content: ContentStore):
+    video_id, source = await stored(content)
+    copy = ("-map", "0", "-c", "copy", "-f", "data", "pipe:1")
+    with sandbox() as box:
+        if box.network is None:
+            pytest.skip("this machine allows no network namespaces")
+        async with (
+            SourceFeed.start(content, cache_bytes=8 * MIB, listener=box.network.listener) as feed,
+            feed.offer(video_id, source) as offered,
+        ):
+            command = ["ffmpeg", "-v", "error", "-f", "data", "-i", offered.url, *copy]
+            limits = Limits(wall_s=60, sandbox=box)
+            assert await collect(command, limits=limits, max_bytes=2 * len(DATA)) == DATA
+            with pytest.raises(httpx.ConnectError):
+                await get(offered.url)

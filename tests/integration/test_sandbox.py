@@ -23,7 +23,7 @@ SECRET = "a secret of this machine"
 
 
 def _has_own_network() -> bool:
-    with sandbox(required=False) as box:
+    with sandbox() as box:
         return box.network is not None
 
 
@@ -36,7 +36,7 @@ own_network = pytest.mark.skipif(not _has_own_network(), reason="this machine al
 
 @pytest.fixture(params=["by port", pytest.param("own network", marks=own_network)], scope="module")
 def box(request) -> Iterator[Sandbox]:
-    opened = sandbox(required=True) if request.param == "own network" else nullcontext(strongest())
+    opened = sandbox("require") if request.param == "own network" else nullcontext(strongest())
     with opened as made:
         yield made
 
@@ -155,7 +155,7 @@ async def test_there_are_no_privileges_and_none_can_be_gained():
 
 @own_network
 async def test_a_source_is_read_through_the_one_listener_in_an_empty_network():
-    with sandbox(required=True) as box:
+    with sandbox("require") as box:
         assert box.network is not None
         with range_server(BIKES.parent, box.network.listener) as address:
             source = Input(location=f"{address}/{BIKES.name}")
@@ -178,7 +178,7 @@ async def test_where_there_is_only_landlock_the_source_is_one_port(source_folder
 
 @own_network
 async def test_a_process_that_cannot_be_confined_does_not_run():
-    with sandbox(required=True) as box:
+    with sandbox("require") as box:
         assert box.network is not None
         broken = replace(box, network=replace(box.network, namespaces=(os.open("/dev/null", os.O_RDONLY),)))
         with pytest.raises(TransientJobError, match="cannot start"):
@@ -190,7 +190,13 @@ def test_less_than_everything_is_refused_where_everything_is_required(monkeypatc
     weak = strongest.__wrapped__()
     assert weak.missing.keys() == {Layer.FILES, Layer.NETWORK}
     monkeypatch.setattr(machine, "strongest", lambda: weak)
-    with sandbox(required=False) as box:
+    with sandbox() as box:
         assert Layer.FILES in box.missing
-    with pytest.raises(UnavailableError, match="files cannot be confined"), sandbox(required=True):
+    with pytest.raises(UnavailableError, match="files cannot be confined"), sandbox("require"):
         pass
+
+
+def test_it_can_be_done_without_for_troubleshooting():
+    with sandbox("off") as box:
+        assert box == OPEN
+    assert box.describe() == "nothing"

@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from services.shared.errors import UnavailableError
 from services.transcoder.sandbox import landlock, network, seccomp
@@ -16,6 +16,12 @@ from services.transcoder.sandbox.sandbox import Layer, Sandbox
 from services.transcoder.sandbox.seccomp import Filters
 
 log = logging.getLogger(__name__)
+
+Mode = Literal["auto", "require", "off"]
+"""As much as the machine offers; all or nothing; nothing but limits."""
+
+OPEN: Final = Sandbox()
+"""No protection but limits."""
 
 _ABI_PORTS: Final = 4
 """The first version of Landlock that guards TCP ports."""
@@ -37,16 +43,20 @@ def strongest() -> Sandbox:
 
 
 @contextmanager
-def sandbox(*, required: bool, readable: tuple[Path, ...] = ()) -> Iterator[Sandbox]:
+def sandbox(mode: Mode = "auto", *, readable: tuple[Path, ...] = ()) -> Iterator[Sandbox]:
     """The strongest sandbox there is, with a network of its own where possible, while the context is open.
 
     Args:
-        required: refuse to do with less than all kinds of protection.
+        mode: `require` refuses to do with less than all kinds of protection.
         readable: what ffmpeg needs to read in order to start, besides the usual folders of libraries.
 
     Raises:
         UnavailableError: a kind of protection is missing.
     """
+    if mode == "off":
+        log.warning("around ffmpeg: nothing, as TRITONTUBE_SANDBOX=off has it")
+        yield OPEN
+        return
     with ExitStack() as stack:
         box = replace(strongest(), readable=readable)
         try:
@@ -58,7 +68,7 @@ def sandbox(*, required: bool, readable: tuple[Path, ...] = ()) -> Iterator[Sand
                 layer: why for layer, why in box.missing.items() if layer is not Layer.NETWORK
             }
             box = replace(box, network=private, missing=left)
-        _tell(box, required=required)
+        _tell(box, mode)
         yield box
 
 
@@ -70,10 +80,10 @@ def _filters(missing: dict[Layer, str]) -> Filters | None:
         return None
 
 
-def _tell(box: Sandbox, *, required: bool) -> None:
+def _tell(box: Sandbox, mode: Mode) -> None:
     log.info("around ffmpeg: %s", box.describe())
     for layer, why in box.missing.items():
-        if required:
+        if mode == "require":
             raise UnavailableError(
                 f"TRITONTUBE_SANDBOX=require, but ffmpeg's {layer} cannot be confined: {why}."
             )

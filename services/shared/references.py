@@ -44,7 +44,7 @@ from services.shared.video import (
 SETTLED: Final = frozenset({Status.READY, Status.FAILED})
 """Statuses in which nobody works for a video."""
 _MADE: Final = re.compile(
-    r"(?P<track>[a-z0-9]+)-g(?P<generation>\d+)"
+    r"(?P<track>[a-z0-9]+(-[a-z0-9]+)?)-g(?P<generation>\d+)"
     r"(-\d{5}\.m4s|-init\.mp4|-\d{5}\.part|-\d{5}\.jpg|\.jpg|\.vtt|\.mpd|\.m3u8)"
 )
 """Names of what this version makes of an original."""

@@ -125,7 +125,8 @@ class Rendition(Record):
     bitrate: int
     """Bits per second: the cap while encoding; the measured peak segment rate once the video is ready."""
     codec: str = ""
-    """RFC 6381, e.g. `avc1.64001f`; empty until the first piece is done."""
+    """RFC 6381, e.g. `avc1.64001f`: that of small pictures by the same encoder until the video is ready.
+    Empty in plans made before there was a choice."""
     encoding: Encoding = Encoding()
 
 

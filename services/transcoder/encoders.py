@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Final
 
@@ -45,13 +45,23 @@ _CAUSE: Final = re.compile(
 _SPEAKER: Final = re.compile(r"^\[[^]]* @ \w+\] ")
 
 
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """What came of encoding a few pictures."""
+
+    build: str
+    """Name and version of what did it."""
+    codec: str
+    """RFC 6381; for larger pictures another level stands in it."""
+
+
 class Encoders:
     """The encoders that work here, by profile."""
 
     def __init__(self, ffmpeg: str, limits: Limits) -> None:
         self._ffmpeg = ffmpeg
         self._limits = limits
-        self._builds: dict[str, str] = {}
+        self._trials: dict[str, Trial] = {}
 
     @classmethod
     async def find(cls, sandbox: Sandbox | None = None) -> Encoders:
@@ -75,8 +85,21 @@ class Encoders:
             ForeignEncoderError: one of them cannot be encoded here; the message says what is missing.
             InvalidRequestError: there is no such profile.
         """
-        builds = [await self._build(name) for name in sorted(set(profiles))]
-        return _SEPARATOR.join([self._ffmpeg, *builds])
+        trials = [await self._trial(name) for name in sorted(set(profiles))]
+        return _SEPARATOR.join([self._ffmpeg, *(trial.build for trial in trials)])
+
+    async def announced(self, renditions: Iterable[Rendition]) -> tuple[Rendition, ...]:
+        """The renditions with the codecs that players are told of before there is any of it.
+
+        Raises:
+            ForeignEncoderError: one of them cannot be encoded here.
+        """
+        return tuple(
+            [
+                rung.model_copy(update={"codec": (await self._trial(rung.encoding.profile)).codec})
+                for rung in renditions
+            ]
+        )
 
     async def check(self, planned: str, profiles: Iterable[str]) -> None:
         """Make sure that what is encoded here with these profiles fits to a plan.
@@ -95,10 +118,10 @@ class Encoders:
                 detail=f"planned for: {planned}\nhere: {here}",
             )
 
-    async def _build(self, name: str) -> str:
-        if name not in self._builds:
-            self._builds[name] = await _tried(profile(name), self._limits)
-        return self._builds[name]
+    async def _trial(self, name: str) -> Trial:
+        if name not in self._trials:
+            self._trials[name] = await _tried(profile(name), self._limits)
+        return self._trials[name]
 
 
 def fits(wanted: str, offered: str) -> bool:
@@ -106,11 +129,11 @@ def fits(wanted: str, offered: str) -> bool:
     return set(wanted.split(_SEPARATOR)) <= set(offered.split(_SEPARATOR))
 
 
-async def _tried(chosen: Profile, limits: Limits) -> str:
-    """Name of the build that encodes a profile.
+async def _tried(chosen: Profile, limits: Limits) -> Trial:
+    """Try a profile.
 
     Raises:
-        ForeignEncoderError: none does.
+        ForeignEncoderError: it does not work here.
     """
     sample = _Sample()
     blank = Rendition(
@@ -127,7 +150,8 @@ async def _tried(chosen: Profile, limits: Limits) -> str:
         raise ForeignEncoderError(
             f"{chosen.name} cannot be encoded here: {_cause(error)}", detail=getattr(error, "stderr", "")
         ) from error
-    return _name_of(chosen, init, said + bytes(sample.data).decode("latin-1"))
+    build = _name_of(chosen, init, said + bytes(sample.data).decode("latin-1"))
+    return Trial(build=build, codec=init.codec)
 
 
 def _name_of(chosen: Profile, init: InitSegment, said: str) -> str:

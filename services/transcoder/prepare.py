@@ -69,7 +69,8 @@ class Preparation:
         encoder = await self._encoders.identity(self._ladder.profiles)
         plan = make_plan(info, generation=video.generation, encoder=encoder, ladder=self._ladder)
         tasks = make_tasks(plan, info.video, workers=workers, whole=video.whole)
-        return plan.model_copy(update={"remuxed": remuxed}), tasks
+        renditions = await self._encoders.announced(plan.renditions)
+        return plan.model_copy(update={"remuxed": remuxed, "renditions": renditions}), tasks
 
     async def _inspected(self, video: Video) -> Inspection:
         async with self._offered(video, video.source) as given:

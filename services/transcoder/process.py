@@ -265,7 +265,9 @@ async def _run(
 
     async def keep_tail(chunks: Chunks) -> None:
         async for line in lines_of(chunks):
-            tail.append(line[:_STDERR_LINE_CHARS])
+            said = line[:_STDERR_LINE_CHARS]
+            if not tail or said != tail[-1]:  # some libraries repeat themselves, once per thread
+                tail.append(said)
 
     try:
         box = limits.sandbox or strongest()

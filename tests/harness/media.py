@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from services.shared.video import Piece, Plan, Task
+from services.shared.video import Piece, Plan, Task, TaskResult
 from services.transcoder import command
 from services.transcoder.audio import encode_audio
 from services.transcoder.command import Input
-from services.transcoder.encode import PieceJob, encode_piece
+from services.transcoder.encode import Encoded, PieceJob, encode_piece
+from services.transcoder.ladder import H264, Ladder
 from services.transcoder.probe import probe
 from services.transcoder.timeline import make_plan, make_tasks
 
@@ -56,25 +57,28 @@ class Transcoded:
     frames: int
 
 
-async def planned(location: Path | str) -> tuple[Input, Plan, tuple[Task, ...]]:
+async def planned(location: Path | str, ladder: Ladder = H264) -> tuple[Input, Plan, tuple[Task, ...]]:
     """A source, its plan for one worker (so it has pieces of one and of several segments), and the tasks."""
     source = Input(location=str(location))
     info = await probe(source)
-    plan = make_plan(info, generation=1, encoder="test")
+    plan = make_plan(info, generation=1, encoder="test", ladder=ladder)
     return source, plan, make_tasks(plan, info.video, workers=1, worthwhile_pixels=0)
 
 
-async def transcode(location: Path | str) -> Transcoded:
+async def transcode(location: Path | str, ladder: Ladder = H264) -> Transcoded:
     """Do all tasks of a source's plan, in order."""
-    source, plan, tasks = await planned(location)
-    collector, frames = Collector(), 0
+    source, plan, tasks = await planned(location, ladder)
+    collector, frames, done = Collector(), 0, list[Task]()
     for task in tasks:
+        encoded = Encoded(frames=0, tracks={})
         if task.piece:
             encoded = await encode_piece(PieceJob(source=source, plan=plan, piece=task.piece), collector)
             frames = max(frames, task.piece.first_frame + encoded.frames)
         if task.audio:
-            await encode_audio(source, plan, task.audio, collector)
-    return Transcoded(source=source, plan=plan, tasks=tasks, collector=collector, frames=frames)
+            encoded = await encode_audio(source, plan, task.audio, collector)
+        result = TaskResult(worker="test", frames=encoded.frames, tracks=dict(encoded.tracks))
+        done.append(task.model_copy(update={"result": result}))
+    return Transcoded(source=source, plan=plan, tasks=tuple(done), collector=collector, frames=frames)
 
 
 def picture_checksums(source: Input, plan: Plan, piece: Piece, *, seek_s: float | None) -> dict[int, str]:

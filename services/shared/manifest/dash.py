@@ -33,6 +33,10 @@ _FOR_VISUALLY_IMPAIRED: Final = "1"
 _TILES: Final = "http://dashif.org/guidelines/thumbnail_tile"
 _FIRST_TEXT_ID: Final = 1000
 _PICTURES_ID: Final = 2000
+_VIDEO_IDS: Final = {"avc1": 0, "hvc1": 3001, "vp09": 3002, "av01": 3003}
+"""Of the sets of pictures by their kind of codec: the same in each manifest of a video that grows."""
+_VIDEO_PRIORITIES: Final = {"avc1": 1, "vp09": 2, "hvc1": 3, "av01": 4}
+"""Who offers several kinds does so to save bits: players that can should take the one that needs least."""
 _ALIGNED: Final = {"segmentAlignment": "true", "startWithSAP": "1"}
 
 
@@ -49,8 +53,7 @@ def mpd(shown: Presentation, published_at_ms: int) -> bytes:
         },
     )
     period = ET.SubElement(root, "Period", id="0", start="PT0S")
-    if video := [*shown.video()]:
-        _video_set(period, shown.plan, video)
+    _video_sets(period, shown)
     for number, (audio, track) in enumerate(shown.audio()):
         _audio_set(period, shown.plan, audio, track, main=number == 0)
     for number, (caption, title) in enumerate(shown.texts()):
@@ -82,12 +85,19 @@ def _moment(time_ms: int) -> str:
     return datetime.fromtimestamp(time_ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-def _video_set(period: ET.Element, plan: Plan, tracks: list[tuple[Rendition, Track]]) -> None:
-    group = ET.SubElement(
-        period,
-        "AdaptationSet",
-        {"id": "0", "contentType": "video", "mimeType": "video/mp4", **_ALIGNED},
-    )
+def _video_sets(period: ET.Element, shown: Presentation) -> None:
+    """One set per kind of codec: within a set players switch, between sets they choose once."""
+    kinds: dict[str, list[tuple[Rendition, Track]]] = {}
+    for rendition, track in shown.video():
+        kinds.setdefault(track.codec.partition(".")[0], []).append((rendition, track))
+    for kind, tracks in kinds.items():
+        priority = {"selectionPriority": str(_VIDEO_PRIORITIES[kind])} if len(kinds) > 1 else {}
+        attributes = {"contentType": "video", "mimeType": "video/mp4", **_ALIGNED, **priority}
+        group = ET.SubElement(period, "AdaptationSet", {"id": str(_VIDEO_IDS[kind]), **attributes})
+        _fill_video_set(group, shown.plan, tracks)
+
+
+def _fill_video_set(group: ET.Element, plan: Plan, tracks: list[tuple[Rendition, Track]]) -> None:
     for rendition, track in tracks:
         representation = _representation(group, track)
         representation.set("width", str(rendition.width))

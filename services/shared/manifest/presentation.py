@@ -172,10 +172,10 @@ class Presentation:
         return self.available.video_segments.get(track, self.available.audio_segments.get(track, 0))
 
     def _codec(self, rendition: Rendition) -> str:
-        """Its codec; until its first piece has told it, the lowest rendition's: only the level differs."""
-        lowest = self.plan.renditions[0]
-        known = [self.available.tracks.get(one.name) for one in (rendition, lowest)]
-        return next((track.codec for track in known if track), "")
+        """Its codec; until its first piece has told it, one made in the same way: only the level differs."""
+        alike = (one for one in self.plan.renditions if one.encoding == rendition.encoding)
+        known = (self.available.tracks.get(one.name) for one in (rendition, *alike))
+        return next((track.codec for track in known if track), rendition.codec)
 
     def _bandwidth(self, name: str, announced: int) -> int:
         # Players remember what they were told, so it changes only once, from the cap to what was measured.

@@ -9,6 +9,7 @@ from services.shared.dispatch import Dispatcher
 from services.shared.errors import FencedError, PermanentJobError, UnsupportedMediaError
 from services.shared.messages import PlanJob
 from services.shared.video import Plan, Status, Task, Video, due
+from services.transcoder.crew import crew
 from services.transcoder.prepare import Preparation
 from services.transcoder.session import Session
 from services.transcoder.vigil import Vigil
@@ -68,9 +69,9 @@ class Planner:
             await self._make_plan(video)
 
     async def _make_plan(self, video: Video) -> None:
-        workers = len(await self._book.workers())
+        workers = await crew(self._catalog, self._book)
         try:
-            plan, tasks = await self._preparation.plan(video, workers=max(1, workers))
+            plan, tasks = await self._preparation.plan(video, workers=workers)
         except UnsupportedMediaError as error:
             await self._catalog.refuse(video.id, video.generation, str(error))
             raise PermanentJobError(str(error)) from error

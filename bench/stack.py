@@ -70,8 +70,8 @@ class Client:
         connection.request("GET", f"/api/videos/{video_id}")
         return _answer(connection, wanted=http.client.OK)
 
-    def wait(self, video_id: str, *statuses: str) -> Json:
-        """Wait until the video has one of these statuses.
+    def wait(self, video_id: str, *statuses: str, poll_s: float = _POLL_S) -> Json:
+        """Wait until the video has one of these statuses, looking every `poll_s` seconds.
 
         Raises:
             RuntimeError: it has failed instead, or takes too long.
@@ -80,7 +80,7 @@ class Client:
         while (video := self.video(video_id))["status"] not in statuses:
             if video["status"] == "failed" or monotonic() > deadline:
                 raise RuntimeError(f"The video is not {' or '.join(statuses)}: {video}")
-            sleep(_POLL_S)
+            sleep(poll_s)
         return video
 
     def _connect(self) -> http.client.HTTPConnection:

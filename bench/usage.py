@@ -1,0 +1,147 @@
+"""What one task asks of everything that workers share, counted while a real stack encodes a video."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import urllib.request
+from dataclasses import dataclass, fields
+from pathlib import Path
+from statistics import mean
+from time import perf_counter, sleep
+from typing import Final
+
+from bench.spending import spending
+from bench.stack import Client
+from services.local.endpoints import Endpoints
+from services.shared.catalog import WorkBook
+from services.shared.etcd import EtcdClient
+from services.shared.video import Plan, Task
+
+_IDLE_S: Final = 6.0
+_POLL_S: Final = 1.0
+_COUNTED: Final = re.compile(r"^(\w+)(?:\{(.*)\})? ([\d.e+]+)$", re.MULTILINE)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Counters:
+    """Totals since the stack began; reading them once more adds next to nothing."""
+
+    etcd_reads: float
+    etcd_writes: float
+    etcd_sent_bytes: float
+    storage_cpu_s: float
+
+    def __sub__(self, other: _Counters) -> _Counters:
+        return _Counters(
+            **{part.name: getattr(self, part.name) - getattr(other, part.name) for part in fields(self)}
+        )
+
+    def scaled(self, factor: float) -> _Counters:
+        return _Counters(**{part.name: getattr(self, part.name) * factor for part in fields(self)})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Usage:
+    """Per task of a video, unless said otherwise."""
+
+    tasks: int
+    etcd_reads: float
+    etcd_writes: float
+    etcd_sent_bytes: float
+    storage_cpu_s: float
+    """Of all storage nodes together."""
+    stored_bytes: float
+    """Of one copy."""
+    between_s: float
+    """From the end of one task to the beginning of the next; planning counts as a task without duration."""
+    piece_speed: float
+    """Seconds of video that a worker encodes in a second, in all renditions."""
+    sound_speed: float
+
+
+def usage(stack: Endpoints, source: Path) -> Usage:
+    """Have a stack with one worker encode a video, and count.
+
+    Raises:
+        RuntimeError: the video failed.
+    """
+    client = Client(stack.web)
+    idle = _counters(stack)
+    sleep(_IDLE_S)
+    before = _counters(stack)
+    idle_per_s = (before - idle).scaled(1 / _IDLE_S)
+    video_id = client.upload(source)["id"]
+    began = perf_counter()
+    client.wait(video_id, "ready", poll_s=_POLL_S)
+    wall_s = perf_counter() - began
+    spent = _counters(stack) - before - idle_per_s.scaled(wall_s)
+    plan, tasks = asyncio.run(_records(stack, video_id))
+    return _per_task(plan, tasks, spent, wall_s)
+
+
+async def _records(stack: Endpoints, video_id: str) -> tuple[Plan, list[Task]]:
+    async with EtcdClient.connect([member.client for member in stack.etcd]) as etcd:
+        book = WorkBook(etcd)
+        plan = await book.plan(video_id, 0)
+        assert plan is not None
+        return plan, await book.tasks(video_id, 0)
+
+
+def _per_task(plan: Plan, tasks: list[Task], spent: _Counters, wall_s: float) -> Usage:
+    results = [task.result for task in tasks if task.result]
+    stored = sum(track.size_bytes for result in results for track in result.tracks.values())
+    busy_s = sum(result.elapsed_s for result in results)
+    each = spent.scaled(1 / len(tasks))
+    return Usage(
+        tasks=len(tasks),
+        etcd_reads=each.etcd_reads,
+        etcd_writes=each.etcd_writes,
+        etcd_sent_bytes=each.etcd_sent_bytes,
+        storage_cpu_s=each.storage_cpu_s,
+        stored_bytes=stored / len(tasks),
+        between_s=(wall_s - busy_s) / (len(tasks) + 1),
+        piece_speed=mean(_speed(plan, task) for task in tasks if task.piece and not task.urgent),
+        sound_speed=mean(
+            plan.duration_s / task.result.elapsed_s for task in tasks if task.audio and task.result
+        ),
+    )
+
+
+def _speed(plan: Plan, task: Task) -> float:
+    assert task.result is not None
+    return task.result.frames * plan.fps.den / plan.fps.num / task.result.elapsed_s
+
+
+def _counters(stack: Endpoints) -> _Counters:
+    members = [_metrics(member.client) for member in stack.etcd]
+    return _Counters(
+        etcd_reads=sum(_handled(member, "Range") for member in members),
+        # Every member applies every write; the one that is furthest tells how many there were.
+        etcd_writes=max(_total(member, "etcd_server_proposals_applied_total") for member in members),
+        etcd_sent_bytes=sum(
+            _total(member, "etcd_network_client_grpc_sent_bytes_total") for member in members
+        ),
+        storage_cpu_s=spending(stack).storage,
+    )
+
+
+_Metrics = list[tuple[str, str, float]]
+"""Name, labels, value."""
+
+
+def _metrics(address: str) -> _Metrics:
+    with urllib.request.urlopen(f"http://{address}/metrics", timeout=30) as answer:
+        text = answer.read().decode()
+    return [(name, labels, float(value)) for name, labels, value in _COUNTED.findall(text)]
+
+
+def _handled(member: _Metrics, method: str) -> float:
+    wanted = f'grpc_method="{method}",grpc_service="etcdserverpb.KV"'
+    return sum(
+        value for name, labels, value in member if name == "grpc_server_handled_total" and wanted in labels
+    )
+
+
+def _total(member: _Metrics, wanted: str) -> float:
+    return sum(value for name, _, value in member if name == wanted)

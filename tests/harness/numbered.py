@@ -12,6 +12,7 @@ _STRIP: Final = 12
 """The number stands in the top twelfth of the picture, lowest bit first, a white box for each that is set.
 tests/harness/viewer.js reads it."""
 
+_GREY: Final = 128
 _TONE: Final = "sine=frequency=440:beep_factor=4:sample_rate=44100"
 
 
@@ -61,6 +62,13 @@ def _film(
     )
 
 
+def number_of(picture: bytes, width: int, height: int) -> int:
+    """The number in a small picture, which comes as brightness, byte by byte."""
+    line = height // _STRIP // 2 * width
+    levels = [picture[line + width * (2 * bit + 1) // (2 * _BITS)] for bit in range(_BITS)]
+    return sum((level > _GREY) << bit for bit, level in enumerate(levels))
+
+
 def _turned(name: str) -> NumberedFilm:
     """Stored lying on its side, with the note to show it upright: as telephones do."""
     recipe = Recipe(
@@ -80,6 +88,9 @@ LONG: Final = _film("numbered", width=640, height=360, duration_s=25)
 
 SIXTY: Final = _film("numbered 60", width=320, height=180, fps=60)
 """One quality, three segments in two pieces; so are the other short ones."""
+
+BOARDED: Final = _film("numbered board", width=320, height=180, duration_s=113, fps=5, has_sound=False)
+"""Pictures for more than one sheet: 29 segments."""
 
 SHORT: Final = (
     _film("numbered silent 24", width=320, height=180, fps=24, has_sound=False),

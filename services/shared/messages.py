@@ -10,12 +10,12 @@ from services.shared.video import Record, Status
 FIRST_QUEUE: Final = "transcode.first"
 BULK_QUEUE: Final = "transcode.bulk"
 LATE_QUEUE: Final = "transcode.late"
+"""What nobody waits for: done while there is nothing else to do."""
 WATCHED_QUEUE: Final = "transcode.watched"
 """Second messages for the next tasks of videos that somebody watches while they are made."""
 
 JOB_QUEUES: Final = (FIRST_QUEUE, WATCHED_QUEUE, BULK_QUEUE, LATE_QUEUE)
 """Where workers take jobs from, the preferred one first."""
-"""What nobody waits for: done while there is nothing else to do."""
 
 
 class MessageType(StrEnum):
@@ -59,6 +59,10 @@ class VerifyJob(Record):
 
 
 class VideoEvent(Record):
+Job = PlanJob | TaskJob | VerifyJob
+"""What workers are asked to do."""
+
+
     """Something about a video changed; `status` and `progress` as they were then.
 
     Routing keys: `video.status`, `video.progress`, and for the workers `video.deleted`, `video.cancelled`.

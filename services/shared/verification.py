@@ -59,6 +59,11 @@ class Fault(Record):
     """A sentence for people."""
     outcome: Outcome = Outcome.OPEN
 
+    @property
+    def identity(self) -> tuple[FaultKind, str, tuple[str, ...]]:
+        """What makes it the same fault, however often it is met."""
+        return self.kind, self.file, self.nodes
+
     def ended(self, outcome: Outcome, why: str = "") -> Fault:
         """The fault after something was done about it; `why` is added to the problem."""
         problem = " ".join(filter(None, (self.problem, why)))
@@ -95,8 +100,9 @@ class Verification(Record):
 
     def noting(self, faults: Iterable[Fault]) -> Verification:
         """The record with some more faults. What is known already of a file is not told twice."""
-        known = {(fault.kind, fault.file, fault.nodes) for fault in self.faults}
-        fresh = [fault for fault in faults if (fault.kind, fault.file, fault.nodes) not in known]
+        known = {fault.identity for fault in self.faults}
+        found = {fault.identity: fault for fault in faults}
+        fresh = [fault for identity, fault in found.items() if identity not in known]
         room = max(0, _MAX_FAULTS - len(self.faults))
         return self.model_copy(
             update={

@@ -16,6 +16,8 @@ from services.shared import lifecycle, service
 from services.shared.broker import Broker, JobConsumer
 from services.shared.catalog import Catalog, Starts, Verifications, WorkBook
 from services.shared.content import ContentStore
+from services.shared.content.channels import Channels
+from services.shared.content.holders import Holders
 from services.shared.dispatch import Dispatcher
 from services.shared.etcd import EtcdClient
 from services.shared.settings import TranscoderSettings
@@ -34,6 +36,7 @@ from services.transcoder.sandbox import Sandbox, sandbox
 from services.transcoder.scratch import Scratch, scratch
 from services.transcoder.session import Session
 from services.transcoder.sweeper import Sweeper
+from services.transcoder.verification.verifier import Verifier
 from services.transcoder.vigil import Vigil
 from services.transcoder.worker import Worker
 
@@ -58,12 +61,15 @@ async def serve(settings: TranscoderSettings, stop: asyncio.Event) -> None:
             EtcdClient.configured(settings) as etcd,
             Topology.follow(etcd) as topology,
             ContentStore.connect(topology) as content,
+            Channels.over(topology) as channels,
             Broker.connect(settings.amqp_url, app_id="transcoder", instance=settings.instance) as broker,
             SourceFeed.start(content, cache_bytes=settings.source_cache_bytes, listener=listener) as feed,
         ):
             tools = _Tools(
                 settings=settings,
                 etcd=etcd,
+                topology=topology,
+                holders=Holders(channels),
                 content=content,
                 broker=broker,
                 feed=feed,
@@ -82,6 +88,8 @@ class _Tools:
 
     settings: TranscoderSettings
     etcd: EtcdClient
+    topology: Topology
+    holders: Holders
     content: ContentStore
     broker: Broker
     feed: SourceFeed
@@ -141,13 +149,15 @@ async def _work(tools: _Tools, stop: asyncio.Event) -> None:
 
 
 def _worker(tools: _Tools, session: Session) -> Worker:
+    runner = _runner(tools, session)
     return Worker(
         instance=tools.settings.instance,
         catalog=tools.catalog,
         starts=Starts(tools.etcd),
         dispatcher=tools.dispatcher,
         planner=_planner(tools, session),
-        runner=_runner(tools, session),
+        runner=runner,
+        verifier=_verifier(tools, session, runner),
         concessions=Concessions(
             catalog=tools.catalog, book=tools.book, dispatcher=tools.dispatcher, progress=tools.progress
         ),
@@ -186,6 +196,24 @@ def _runner(tools: _Tools, session: Session) -> TaskRunner:
         session=session,
         vigil=tools.vigil,
         encoders=tools.encoders,
+        limits=_limits(tools.settings, tools.sandbox),
+    )
+
+
+def _verifier(tools: _Tools, session: Session, runner: TaskRunner) -> Verifier:
+    return Verifier(
+        catalog=tools.catalog,
+        book=tools.book,
+        verifications=tools.verifications,
+        topology=tools.topology,
+        holders=tools.holders,
+        content=tools.content,
+        broker=tools.broker,
+        dispatcher=tools.dispatcher,
+        progress=tools.progress,
+        runner=runner,
+        session=session,
+        vigil=tools.vigil,
         limits=_limits(tools.settings, tools.sandbox),
     )
 

@@ -87,6 +87,17 @@ class Progress:
     def _consequences(self, before: Video, after: Video) -> list[Op]:
         return wanted_ops(after) if self._verify and _has_become_ready(before, after) else []
 
+    async def restore_manifests(self, video_id: str, generation: int) -> None:
+        """Store the manifests of a finished video again, as far as they are gone.
+
+        Raises:
+            NotFoundError: the video is gone.
+            FencedError: it has moved on.
+            UnavailableError: etcd or the ring is away.
+        """
+        plan, tasks = await self._work(await self._catalog.get(video_id), generation)
+        await self._store_manifests(video_id, plan, availability(plan, tasks))
+
     async def _work(self, video: Video, generation: int) -> tuple[Plan, list[Task]]:
         # A video that is ready may still get its poster.
         if video.generation != generation or video.status not in ACTIVE | {Status.READY}:

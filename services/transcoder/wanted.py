@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from services.shared.catalog import Catalog
 from services.shared.errors import FencedError, NotFoundError
-from services.shared.messages import PlanJob, TaskJob
+from services.shared.messages import Job
 from services.shared.video import ACTIVE, Status, Video
 
 
-async def wanted(catalog: Catalog, job: PlanJob | TaskJob) -> Video:
+async def wanted(catalog: Catalog, job: Job) -> Video:
     """The video that a job is about.
 
     Raises:
@@ -19,7 +19,7 @@ async def wanted(catalog: Catalog, job: PlanJob | TaskJob) -> Video:
         video = await catalog.get(job.video_id)
     except NotFoundError as error:
         raise FencedError("The video was deleted.") from error
-    # A video that is ready may still get its poster.
+    # A video that is ready may still get its poster, and is verified.
     if video.generation != job.generation or video.status not in ACTIVE | {Status.READY}:
         raise FencedError(f"Video {video.id} has moved on.")
     return video

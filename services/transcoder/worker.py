@@ -10,7 +10,7 @@ from typing import Final
 from pydantic import ValidationError
 
 from services.shared.broker import Dead, Envelope
-from services.shared.catalog import PLAN, Catalog, Starts
+from services.shared.catalog import PLAN, VERIFY, Catalog, Starts
 from services.shared.dispatch import Dispatcher
 from services.shared.errors import (
     DeadlyJobError,
@@ -20,11 +20,12 @@ from services.shared.errors import (
     NotFoundError,
     PermanentJobError,
 )
-from services.shared.messages import MessageType, PlanJob, TaskJob, VideoEvent
+from services.shared.messages import Job, MessageType, PlanJob, TaskJob, VerifyJob, VideoEvent
 from services.shared.telemetry import Counter, Histogram
 from services.transcoder.concession import Concessions
 from services.transcoder.planner import Planner
 from services.transcoder.runner import TaskRunner
+from services.transcoder.verification.verifier import Verifier
 from services.transcoder.wanted import wanted
 
 log = logging.getLogger(__name__)
@@ -37,13 +38,14 @@ _SECONDS = Histogram(
     buckets=(0.1, 0.5, 1, 2, 5, 10, 20, 40, 80, 160, 600),
 )
 
-_KINDS: Final[Mapping[str, type[PlanJob | TaskJob]]] = {
+_KINDS: Final[Mapping[str, type[Job]]] = {
     MessageType.PLAN: PlanJob,
     MessageType.PIECE: TaskJob,
     MessageType.AUDIO: TaskJob,
     MessageType.PICTURES: TaskJob,
     MessageType.STORYBOARD: TaskJob,
     MessageType.CAPTIONS: TaskJob,
+    MessageType.VERIFY: VerifyJob,
 }
 _EXTRAS: Final = frozenset({MessageType.PICTURES, MessageType.STORYBOARD, MessageType.CAPTIONS})
 
@@ -63,6 +65,7 @@ class Worker:
         dispatcher: Dispatcher,
         planner: Planner,
         runner: TaskRunner,
+        verifier: Verifier,
         concessions: Concessions,
         max_attempts: int,
     ) -> None:
@@ -74,7 +77,8 @@ class Worker:
         self._dispatcher = dispatcher
         self._planner = planner
         self._runner = runner
-        self._running: dict[str, tuple[PlanJob | TaskJob, asyncio.Task[None]]] = {}
+        self._verifier = verifier
+        self._running: dict[str, tuple[Job, asyncio.Task[None]]] = {}
         self._stopped: set[str] = set()
 
     async def handle(self, envelope: Envelope) -> None:
@@ -125,7 +129,9 @@ class Worker:
         except PermanentJobError as error:
             log.warning("a message that nobody can act on: %s", error)
             return
-        if isinstance(job, TaskJob) and job.redo:
+        if isinstance(job, VerifyJob):
+            await self._verifier.give_up(job, why.reason)
+        elif isinstance(job, TaskJob) and job.redo:
             log.warning("video %s: %s could not be done again: %s", job.video_id, job.task, why.reason)
         elif not (_can_be_spared(envelope, why) and await self._conceded(job, why)):
             await self._fail(job, why.reason)
@@ -141,17 +147,25 @@ class Worker:
         log.warning("video %s failed: %s", video.id, reason)
         await self._dispatcher.news(video)
 
-    async def _do(self, envelope: Envelope, job: PlanJob | TaskJob) -> None:
+    async def _do(self, envelope: Envelope, job: Job) -> None:
         await wanted(self._catalog, job)
-        name = job.task if isinstance(job, TaskJob) else PLAN
         async with self._starts.noted(
-            job.video_id, job.generation, name, worker=self._instance, limit=self._max_attempts
+            job.video_id, job.generation, _name(job), worker=self._instance, limit=self._max_attempts
         ):
             take_over = envelope.redelivered or envelope.attempt > 1
             if isinstance(job, PlanJob):
                 await self._planner.plan(job, take_over=take_over)
+            elif isinstance(job, VerifyJob):
+                await self._verifier.verify(job, take_over=take_over)
             else:
                 await self._runner.run(job, take_over=take_over)
+
+
+def _name(job: Job) -> str:
+    """What the job is called in notes of starts."""
+    if isinstance(job, TaskJob):
+        return job.task
+    return VERIFY if isinstance(job, VerifyJob) else PLAN
 
 
 def _can_be_spared(envelope: Envelope, why: Dead) -> bool:
@@ -160,7 +174,7 @@ def _can_be_spared(envelope: Envelope, why: Dead) -> bool:
     return blamed or envelope.type in _EXTRAS
 
 
-def _job(envelope: Envelope) -> PlanJob | TaskJob:
+def _job(envelope: Envelope) -> Job:
     """What a message asks for.
 
     Raises:

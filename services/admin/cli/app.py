@@ -8,6 +8,7 @@ from services.admin.cli import changes as cli_changes
 from services.admin.cli import cluster as cli_cluster
 from services.admin.cli import files as cli_files
 from services.admin.cli import jobs as cli_jobs
+from services.admin.cli import verification as cli_verification
 
 app = typer.Typer(
     name="tritontube-admin",
@@ -16,7 +17,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for part in (cli_cluster, cli_changes, cli_files):
+for part in (cli_cluster, cli_changes, cli_files, cli_verification):
     app.add_typer(part.app)
 app.add_typer(cli_jobs.app, name="jobs")
 

@@ -53,7 +53,7 @@ def dead(
 ) -> None:
     """List the jobs that were given up, and why."""
     selection = pb.Selection(video_id=video, message_id=message_id)
-    found = _ask(server, lambda client: client.dead(selection, limit=limit))
+    found = ask_about_jobs(server, lambda client: client.dead(selection, limit=limit))
     letters = tuple(map(DeadLetterView.of, found))
     if as_json:
         print_json(DeadLettersView(dead=letters))
@@ -74,7 +74,7 @@ def requeue(
 ) -> None:
     """Have given-up jobs done after all: their videos go on where they stopped."""
     selection = _selected(video, message_id, everything=everything)
-    done = RequeuedView.of(_ask(server, lambda client: client.requeue(selection)))
+    done = RequeuedView.of(ask_about_jobs(server, lambda client: client.requeue(selection)))
     if as_json:
         print_json(done)
     else:
@@ -92,7 +92,7 @@ def discard(
 ) -> None:
     """Throw given-up jobs away. Nothing happens to their videos."""
     selection = _selected(video, message_id, everything=everything)
-    done = DiscardedView(discarded=_ask(server, lambda client: client.discard(selection)))
+    done = DiscardedView(discarded=ask_about_jobs(server, lambda client: client.discard(selection)))
     if as_json:
         print_json(done)
     else:
@@ -102,7 +102,7 @@ def discard(
 @app.command()
 def tasks(video: Video, *, server: ServerOption = DEFAULT_SERVER, as_json: AsJson = False) -> None:
     """List the tasks of a video, and who does them."""
-    found = TasksView.of(_ask(server, lambda client: client.tasks(video)))
+    found = TasksView.of(ask_about_jobs(server, lambda client: client.tasks(video)))
     if as_json:
         print_json(found)
     else:
@@ -115,7 +115,7 @@ def tasks(video: Video, *, server: ServerOption = DEFAULT_SERVER, as_json: AsJso
 @app.command()
 def cancel(video: Video, *, server: ServerOption = DEFAULT_SERVER) -> None:
     """Stop processing a video. It keeps its original, and can be processed again."""
-    _ask(server, lambda client: client.cancel(video))
+    ask_about_jobs(server, lambda client: client.cancel(video))
 
 
 @app.command()
@@ -128,14 +128,16 @@ def redo(
     as_json: AsJson = False,
 ) -> None:
     """Encode finished parts of a video again: files that were lost or damaged are written anew."""
-    names = _ask(server, lambda client: client.redo(video, piece=piece, track=rendition))
+    names = ask_about_jobs(server, lambda client: client.redo(video, piece=piece, track=rendition))
     if as_json:
         print_json(RedoneView(tasks=tuple(names)))
     else:
         show_lines(Console(), names)
 
 
-def _ask(server: str, question: Callable[[JobsClient], Awaitable[T]]) -> T:
+def ask_about_jobs(server: str, question: Callable[[JobsClient], Awaitable[T]]) -> T:
+    """The server's answer. A failure ends the command with its sentence."""
+
     async def answer() -> T:
         async with JobsClient.to(server) as client:
             return await question(client)

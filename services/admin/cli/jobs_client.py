@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
 
 import grpc
 
+from services.shared.errors import UnavailableError
 from services.shared.rpc import CHANNEL_OPTIONS, translated
 from services.shared.stubs.tritontube.jobs.v1 import jobs_pb2 as pb
 from services.shared.stubs.tritontube.jobs.v1 import jobs_pb2_grpc
 
 _TIMEOUT_S: Final = 60.0
 """For a call: the broker may have thousands of messages to look through."""
+_PATIENCE_S: Final = 60.0
+"""With a server that goes away while it is asked again and again: it may be starting anew."""
+_PAUSE_S: Final = 0.5
 
 
 class JobsClient:
@@ -62,3 +68,35 @@ class JobsClient:
         with translated(self._server):
             request = pb.RedoRequest(video_id=video_id, piece=piece, track=track)
             return list((await self._jobs.Redo(request, timeout=_TIMEOUT_S)).tasks)
+
+    async def verify(self, video_id: str, *, look_only: bool) -> int:
+        """Have a video looked at as a whole; when that was asked for, in milliseconds since 1970."""
+        with translated(self._server):
+            request = pb.VerifyRequest(video_id=video_id, look_only=look_only)
+            return (await self._jobs.Verify(request, timeout=_TIMEOUT_S)).requested_at_ms
+
+    async def verification(self, video_id: str) -> pb.Verification | None:
+        """What has been found of a video; None: nobody has looked."""
+        with translated(self._server):
+            request = pb.GetVerificationRequest(video_id=video_id)
+            answer = await self._jobs.GetVerification(request, timeout=_TIMEOUT_S)
+        return answer.verification if answer.HasField("verification") else None
+
+    async def verified(self, video_id: str, *, since_ms: int) -> pb.Verification:
+        """Wait for the verdict on a request; a server that is away for a moment is waited for.
+
+        Raises:
+            NotFoundError: the video was deleted.
+            UnavailableError: the server was away for a minute.
+        """
+        heard_at_s = time.monotonic()
+        while True:
+            try:
+                found = await self.verification(video_id)
+                heard_at_s = time.monotonic()
+                if found and found.finished_at_ms and found.requested_at_ms >= since_ms:
+                    return found
+            except UnavailableError:
+                if time.monotonic() - heard_at_s > _PATIENCE_S:
+                    raise
+            await asyncio.sleep(_PAUSE_S)

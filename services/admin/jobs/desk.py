@@ -9,12 +9,13 @@ from dataclasses import dataclass, field
 from pydantic import ValidationError
 
 from services.shared.broker import Broker, Envelope
-from services.shared.catalog import Catalog, Starts, WorkBook
+from services.shared.catalog import Catalog, Starts, Verifications, WorkBook
 from services.shared.dispatch import Dispatcher
 from services.shared.errors import ConflictError, NotFoundError
 from services.shared.etcd import EtcdClient
 from services.shared.messages import JOB_QUEUES
-from services.shared.video import EXTRAS, PLAYABLE, Record, Task, Video, due
+from services.shared.verification import Verification
+from services.shared.video import EXTRAS, PLAYABLE, Record, Status, Task, Video, due
 
 log = logging.getLogger(__name__)
 
@@ -64,6 +65,7 @@ class JobDesk:
         self._catalog = Catalog(etcd)
         self._book = WorkBook(etcd)
         self._starts = Starts(etcd)
+        self._verifications = Verifications(etcd)
         self._dead_letters = broker.dead_letters
         self._dispatcher = Dispatcher(broker)
 
@@ -147,6 +149,29 @@ class JobDesk:
         for task in chosen:
             await self._dispatcher.redo(video, task, tracks=(track,) if track and task.piece else ())
         return [task.name for task in chosen]
+
+    async def verify(self, video_id: str, *, mend: bool) -> Verification:
+        """Ask for a look at a finished video as a whole.
+
+        Raises:
+            NotFoundError: there is no such video.
+            ConflictError: it is not finished.
+        """
+        video = await self._catalog.get(video_id)
+        if video.status is not Status.READY:
+            raise ConflictError(f"Only a finished video can be verified; this one is {video.status}.")
+        asked = await self._verifications.want(video, mend=mend)
+        await self._dispatcher.verification(video)
+        return asked
+
+    async def verification(self, video_id: str) -> Verification | None:
+        """The last verification of a video, or the present one; None: there was none.
+
+        Raises:
+            NotFoundError: there is no such video.
+        """
+        await self._catalog.get(video_id)
+        return await self._verifications.of(video_id)
 
     async def _revive(self, about: _About, outcome: Requeued) -> None:
         try:

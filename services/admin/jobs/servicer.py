@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from services.admin.jobs.desk import JobDesk, Selection, Worklist
@@ -9,7 +10,8 @@ from services.shared.broker import Envelope
 from services.shared.rpc_server import Service
 from services.shared.stubs.tritontube.jobs.v1 import jobs_pb2 as pb
 from services.shared.stubs.tritontube.jobs.v1 import jobs_pb2_grpc
-from services.shared.video import Task
+from services.shared.verification import Fault, Verification
+from services.shared.video import Task, Verdict
 
 JOBS_SERVICE: Final = pb.DESCRIPTOR.services_by_name["JobsService"].full_name
 
@@ -17,6 +19,12 @@ _LIMIT: Final = 100
 _MAX_LIMIT: Final = 1_000
 _MILLISECONDS: Final = 1000
 _DETAIL_CHARS: Final = 8_000
+_VERDICTS: Final[Mapping[Verdict | None, pb.Verdict.ValueType]] = {
+    None: pb.VERDICT_UNSPECIFIED,
+    Verdict.SOUND: pb.VERDICT_SOUND,
+    Verdict.FAULTY: pb.VERDICT_FAULTY,
+    Verdict.UNCERTAIN: pb.VERDICT_UNCERTAIN,
+}
 
 
 def jobs_service(desk: JobDesk) -> Service:
@@ -70,6 +78,18 @@ class JobsServicer(jobs_pb2_grpc.JobsServiceServicer):
         tasks = await self._desk.redo(request.video_id, piece=piece, track=request.track)
         return pb.RedoResponse(tasks=tasks)
 
+    async def Verify(self, request: pb.VerifyRequest, _: Any) -> pb.VerifyResponse:  # noqa: N802
+        """Have a finished video looked at as a whole."""
+        asked = await self._desk.verify(request.video_id, mend=not request.look_only)
+        return pb.VerifyResponse(requested_at_ms=asked.requested_at_ms)
+
+    async def GetVerification(  # noqa: N802
+        self, request: pb.GetVerificationRequest, _: Any
+    ) -> pb.GetVerificationResponse:
+        """What has been found."""
+        found = await self._desk.verification(request.video_id)
+        return pb.GetVerificationResponse(verification=_verification(found) if found else None)
+
 
 def _selection(selection: pb.Selection) -> Selection:
     return Selection(message_id=selection.message_id, video_id=selection.video_id)
@@ -106,3 +126,34 @@ def _state(task: Task, worker: str) -> pb.TaskState.ValueType:
     if task.done:
         return pb.TASK_STATE_DONE
     return pb.TASK_STATE_RUNNING if worker else pb.TASK_STATE_WAITING
+
+
+def _verification(found: Verification) -> pb.Verification:
+    return pb.Verification(
+        requested_at_ms=found.requested_at_ms,
+        began_at_ms=found.began_at_ms,
+        finished_at_ms=found.finished_at_ms,
+        verdict=_VERDICTS[found.verdict],
+        reason=found.reason,
+        steps=found.steps,
+        steps_done=found.steps_done,
+        files=found.files,
+        size_bytes=found.size_bytes,
+        frames=found.frames,
+        faults=map(_fault, found.faults),
+        faults_untold=found.faults_untold,
+        unreachable=found.unreachable,
+        worker=found.worker,
+    )
+
+
+def _fault(fault: Fault) -> pb.Fault:
+    return pb.Fault(
+        kind=fault.kind,
+        file=fault.file,
+        track=fault.track,
+        segment=fault.segment,
+        nodes=fault.nodes,
+        problem=fault.problem,
+        outcome=fault.outcome,
+    )

@@ -91,10 +91,13 @@ class Verifications:
             raise FencedError(f"Somebody else verifies video {before.video_id}.")
         return OpenVerification(video_id=before.video_id, record=record, value=value)
 
-    async def conclude(self, before: OpenVerification, record: Verification) -> None:
+    async def conclude(self, before: OpenVerification, record: Verification) -> Video:
         """Record the verdict, with the verification and with the video, in one transaction.
 
         Where nodes were away, the video stays marked, and somebody is asked again later.
+
+        Returns:
+            The video's record.
 
         Raises:
             FencedError: it was asked for anew meanwhile, or the video is gone.
@@ -113,7 +116,7 @@ class Verifications:
                 [put_op(kv.key, video.encode()), put_op(key, record.encode()), marked],
             )
             if result.succeeded:
-                return
+                return video
             current = await self._etcd.get(key)
             if current is None or current.value != before.value:
                 raise FencedError(f"Somebody else verifies video {before.video_id}.")

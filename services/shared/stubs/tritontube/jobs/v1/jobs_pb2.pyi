@@ -38,6 +38,27 @@ TASK_STATE_RUNNING: TaskState.ValueType  # 2
 TASK_STATE_DONE: TaskState.ValueType  # 3
 Global___TaskState: _TypeAlias = TaskState  # noqa: Y015
 
+class _Verdict:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _VerdictEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Verdict.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    VERDICT_UNSPECIFIED: _Verdict.ValueType  # 0
+    VERDICT_SOUND: _Verdict.ValueType  # 1
+    VERDICT_FAULTY: _Verdict.ValueType  # 2
+    VERDICT_UNCERTAIN: _Verdict.ValueType  # 3
+    """Nothing wrong was seen, and not everything could be looked at."""
+
+class Verdict(_Verdict, metaclass=_VerdictEnumTypeWrapper): ...
+
+VERDICT_UNSPECIFIED: Verdict.ValueType  # 0
+VERDICT_SOUND: Verdict.ValueType  # 1
+VERDICT_FAULTY: Verdict.ValueType  # 2
+VERDICT_UNCERTAIN: Verdict.ValueType  # 3
+"""Nothing wrong was seen, and not everything could be looked at."""
+Global___Verdict: _TypeAlias = Verdict  # noqa: Y015
+
 @_typing.final
 class Selection(_message.Message):
     """Which jobs are meant. All that is set must fit; nothing set means all."""
@@ -421,3 +442,206 @@ class RedoResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RedoResponse: _TypeAlias = RedoResponse  # noqa: Y015
+
+@_typing.final
+class VerifyRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VIDEO_ID_FIELD_NUMBER: _builtins.int
+    LOOK_ONLY_FIELD_NUMBER: _builtins.int
+    video_id: _builtins.str
+    look_only: _builtins.bool
+    """Only look: do not have nodes get the copies that they lack, nor lost files made again."""
+    def __init__(
+        self,
+        *,
+        video_id: _builtins.str = ...,
+        look_only: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["look_only", b"look_only", "video_id", b"video_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___VerifyRequest: _TypeAlias = VerifyRequest  # noqa: Y015
+
+@_typing.final
+class VerifyResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUESTED_AT_MS_FIELD_NUMBER: _builtins.int
+    requested_at_ms: _builtins.int
+    """Names the request: the verification that answers it was requested then, or later."""
+    def __init__(
+        self,
+        *,
+        requested_at_ms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["requested_at_ms", b"requested_at_ms"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___VerifyResponse: _TypeAlias = VerifyResponse  # noqa: Y015
+
+@_typing.final
+class GetVerificationRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VIDEO_ID_FIELD_NUMBER: _builtins.int
+    video_id: _builtins.str
+    def __init__(
+        self,
+        *,
+        video_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["video_id", b"video_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetVerificationRequest: _TypeAlias = GetVerificationRequest  # noqa: Y015
+
+@_typing.final
+class GetVerificationResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VERIFICATION_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def verification(self) -> Global___Verification:
+        """Absent: nobody has asked for one."""
+
+    def __init__(
+        self,
+        *,
+        verification: Global___Verification | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["verification", b"verification"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["verification", b"verification"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetVerificationResponse: _TypeAlias = GetVerificationResponse  # noqa: Y015
+
+@_typing.final
+class Verification(_message.Message):
+    """A look at a finished video as a whole."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUESTED_AT_MS_FIELD_NUMBER: _builtins.int
+    BEGAN_AT_MS_FIELD_NUMBER: _builtins.int
+    FINISHED_AT_MS_FIELD_NUMBER: _builtins.int
+    VERDICT_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    STEPS_FIELD_NUMBER: _builtins.int
+    STEPS_DONE_FIELD_NUMBER: _builtins.int
+    FILES_FIELD_NUMBER: _builtins.int
+    SIZE_BYTES_FIELD_NUMBER: _builtins.int
+    FRAMES_FIELD_NUMBER: _builtins.int
+    FAULTS_FIELD_NUMBER: _builtins.int
+    FAULTS_UNTOLD_FIELD_NUMBER: _builtins.int
+    UNREACHABLE_FIELD_NUMBER: _builtins.int
+    WORKER_FIELD_NUMBER: _builtins.int
+    requested_at_ms: _builtins.int
+    began_at_ms: _builtins.int
+    finished_at_ms: _builtins.int
+    """0: it is still going on."""
+    verdict: Global___Verdict.ValueType
+    reason: _builtins.str
+    """Why it could not be made."""
+    steps: _builtins.int
+    """How far it has come."""
+    steps_done: _builtins.int
+    files: _builtins.int
+    size_bytes: _builtins.int
+    frames: _builtins.int
+    """Decoded, of all tracks."""
+    faults_untold: _builtins.int
+    """How many more there were than are listed."""
+    worker: _builtins.str
+    """Who looked last."""
+    @_builtins.property
+    def faults(self) -> _containers.RepeatedCompositeFieldContainer[Global___Fault]: ...
+    @_builtins.property
+    def unreachable(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Storage nodes that did not answer."""
+
+    def __init__(
+        self,
+        *,
+        requested_at_ms: _builtins.int = ...,
+        began_at_ms: _builtins.int = ...,
+        finished_at_ms: _builtins.int = ...,
+        verdict: Global___Verdict.ValueType = ...,
+        reason: _builtins.str = ...,
+        steps: _builtins.int = ...,
+        steps_done: _builtins.int = ...,
+        files: _builtins.int = ...,
+        size_bytes: _builtins.int = ...,
+        frames: _builtins.int = ...,
+        faults: _abc.Iterable[Global___Fault] | None = ...,
+        faults_untold: _builtins.int = ...,
+        unreachable: _abc.Iterable[_builtins.str] | None = ...,
+        worker: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["began_at_ms", b"began_at_ms", "faults", b"faults", "faults_untold", b"faults_untold", "files", b"files", "finished_at_ms", b"finished_at_ms", "frames", b"frames", "reason", b"reason", "requested_at_ms", b"requested_at_ms", "size_bytes", b"size_bytes", "steps", b"steps", "steps_done", b"steps_done", "unreachable", b"unreachable", "verdict", b"verdict", "worker", b"worker"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Verification: _TypeAlias = Verification  # noqa: Y015
+
+@_typing.final
+class Fault(_message.Message):
+    """Something that is wrong with one file of a video."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: _builtins.int
+    FILE_FIELD_NUMBER: _builtins.int
+    TRACK_FIELD_NUMBER: _builtins.int
+    SEGMENT_FIELD_NUMBER: _builtins.int
+    NODES_FIELD_NUMBER: _builtins.int
+    PROBLEM_FIELD_NUMBER: _builtins.int
+    OUTCOME_FIELD_NUMBER: _builtins.int
+    kind: _builtins.str
+    """"lacking", "damaged", "missing", "timeline", "manifest" or "undecodable"."""
+    file: _builtins.str
+    """The file's name, without the video's id."""
+    track: _builtins.str
+    """The rendition or sound track that it belongs to, if it does."""
+    segment: _builtins.int
+    """Which of the track's segments, counted from 0."""
+    problem: _builtins.str
+    outcome: _builtins.str
+    """"open", "mended" or "beyond repair"."""
+    @_builtins.property
+    def nodes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Storage nodes concerned."""
+
+    def __init__(
+        self,
+        *,
+        kind: _builtins.str = ...,
+        file: _builtins.str = ...,
+        track: _builtins.str = ...,
+        segment: _builtins.int | None = ...,
+        nodes: _abc.Iterable[_builtins.str] | None = ...,
+        problem: _builtins.str = ...,
+        outcome: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_segment", b"_segment", "segment", b"segment"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_segment", b"_segment", "file", b"file", "kind", b"kind", "nodes", b"nodes", "outcome", b"outcome", "problem", b"problem", "segment", b"segment", "track", b"track"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__segment: _TypeAlias = _typing.Literal["segment"]  # noqa: Y015
+    _WhichOneofArgType__segment: _TypeAlias = _typing.Literal["_segment", b"_segment"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__segment) -> _WhichOneofReturnType__segment | None: ...
+
+Global___Fault: _TypeAlias = Fault  # noqa: Y015

@@ -65,6 +65,16 @@ class JobsServiceStub:
                 request_serializer=services_dot_shared_dot_stubs_dot_tritontube_dot_jobs_dot_v1_dot_jobs__pb2.RedoRequest.SerializeToString,
                 response_deserializer=services_dot_shared_dot_stubs_dot_tritontube_dot_jobs_dot_v1_dot_jobs__pb2.RedoResponse.FromString,
                 _registered_method=True)
+        self.Verify = channel.unary_unary(
+                '/tritontube.jobs.v1.JobsService/Verify',
+                request_serializer=services_dot_shared_dot_stubs_dot_tritontube_dot_jobs_dot_v1_dot_jobs__pb2.VerifyRequest.SerializeToString,
+                response_deserializer=services_dot_shared_dot_stubs_dot_tritontube_dot_jobs_dot_v1_dot_jobs__pb2.VerifyResponse.FromString,
+                _registered_method=True)
+        self.GetVerification = channel.unary_unary(
+                '/tritontube.jobs.v1.JobsService/GetVerification',
+                request_serializer=services_dot_shared_dot_stubs_dot_tritontube_dot_jobs_dot_v1_dot_jobs__pb2.GetVerificationRequest.SerializeToString,
+                response_deserializer=services_dot_shared_dot_stubs_dot_tritontube_dot_jobs_dot_v1_dot_jobs__pb2.GetVerificationResponse.FromString,
+                _registered_method=True)
 
 
 class JobsServiceServicer:
@@ -115,6 +125,21 @@ class JobsServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Verify(self, request, context):
+        """Have a finished video looked at as a whole: are all its files where they belong and whole, do the segments of its
+        tracks join, is that what the manifests say, can it be decoded? A worker does it when it has nothing else to do.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetVerification(self, request, context):
+        """What the last verification of a video has found, or the present one so far.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_JobsServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -147,6 +172,16 @@ def add_JobsServiceServicer_to_server(servicer, server):
                     servicer.Redo,
                     request_deserializer=services_dot_shared_dot_stubs_dot_tritontube_dot_jobs_dot_v1_dot_jobs__pb2.RedoRequest.FromString,
                     response_serializer=services_dot_shared_dot_stubs_dot_tritontube_dot_jobs_dot_v1_dot_jobs__pb2.RedoResponse.SerializeToString,
+            ),
+            'Verify': grpc.unary_unary_rpc_method_handler(
+                    servicer.Verify,
+                    request_deserializer=services_dot_shared_dot_stubs_dot_tritontube_dot_jobs_dot_v1_dot_jobs__pb2.VerifyRequest.FromString,
+                    response_serializer=services_dot_shared_dot_stubs_dot_tritontube_dot_jobs_dot_v1_dot_jobs__pb2.VerifyResponse.SerializeToString,
+            ),
+            'GetVerification': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetVerification,
+                    request_deserializer=services_dot_shared_dot_stubs_dot_tritontube_dot_jobs_dot_v1_dot_jobs__pb2.GetVerificationRequest.FromString,
+                    response_serializer=services_dot_shared_dot_stubs_dot_tritontube_dot_jobs_dot_v1_dot_jobs__pb2.GetVerificationResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -312,6 +347,60 @@ class JobsService:
             '/tritontube.jobs.v1.JobsService/Redo',
             services_dot_shared_dot_stubs_dot_tritontube_dot_jobs_dot_v1_dot_jobs__pb2.RedoRequest.SerializeToString,
             services_dot_shared_dot_stubs_dot_tritontube_dot_jobs_dot_v1_dot_jobs__pb2.RedoResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Verify(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tritontube.jobs.v1.JobsService/Verify',
+            services_dot_shared_dot_stubs_dot_tritontube_dot_jobs_dot_v1_dot_jobs__pb2.VerifyRequest.SerializeToString,
+            services_dot_shared_dot_stubs_dot_tritontube_dot_jobs_dot_v1_dot_jobs__pb2.VerifyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetVerification(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tritontube.jobs.v1.JobsService/GetVerification',
+            services_dot_shared_dot_stubs_dot_tritontube_dot_jobs_dot_v1_dot_jobs__pb2.GetVerificationRequest.SerializeToString,
+            services_dot_shared_dot_stubs_dot_tritontube_dot_jobs_dot_v1_dot_jobs__pb2.GetVerificationResponse.FromString,
             options,
             channel_credentials,
             insecure,

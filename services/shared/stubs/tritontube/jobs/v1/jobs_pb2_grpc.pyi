@@ -49,6 +49,12 @@ class JobsServiceStub:
     """Encode finished pieces of a video once more. Their segments come out as they were, so that players see no
     difference; files that were lost or damaged are written anew.
     """
+    Verify: _grpc.UnaryUnaryMultiCallable[_jobs_pb2.VerifyRequest, _jobs_pb2.VerifyResponse]
+    """Have a finished video looked at as a whole: are all its files where they belong and whole, do the segments of its
+    tracks join, is that what the manifests say, can it be decoded? A worker does it when it has nothing else to do.
+    """
+    GetVerification: _grpc.UnaryUnaryMultiCallable[_jobs_pb2.GetVerificationRequest, _jobs_pb2.GetVerificationResponse]
+    """What the last verification of a video has found, or the present one so far."""
 
 @_typing.type_check_only
 class JobsServiceAsyncStub(JobsServiceStub):
@@ -71,6 +77,12 @@ class JobsServiceAsyncStub(JobsServiceStub):
     """Encode finished pieces of a video once more. Their segments come out as they were, so that players see no
     difference; files that were lost or damaged are written anew.
     """
+    Verify: _aio.UnaryUnaryMultiCallable[_jobs_pb2.VerifyRequest, _jobs_pb2.VerifyResponse]  # type: ignore[assignment]
+    """Have a finished video looked at as a whole: are all its files where they belong and whole, do the segments of its
+    tracks join, is that what the manifests say, can it be decoded? A worker does it when it has nothing else to do.
+    """
+    GetVerification: _aio.UnaryUnaryMultiCallable[_jobs_pb2.GetVerificationRequest, _jobs_pb2.GetVerificationResponse]  # type: ignore[assignment]
+    """What the last verification of a video has found, or the present one so far."""
 
 class JobsServiceServicer(metaclass=_abc_1.ABCMeta):
     """What operators can see and do about the processing of videos."""
@@ -126,5 +138,23 @@ class JobsServiceServicer(metaclass=_abc_1.ABCMeta):
         """Encode finished pieces of a video once more. Their segments come out as they were, so that players see no
         difference; files that were lost or damaged are written anew.
         """
+
+    @_abc_1.abstractmethod
+    def Verify(
+        self,
+        request: _jobs_pb2.VerifyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_jobs_pb2.VerifyResponse, _abc.Awaitable[_jobs_pb2.VerifyResponse]]:
+        """Have a finished video looked at as a whole: are all its files where they belong and whole, do the segments of its
+        tracks join, is that what the manifests say, can it be decoded? A worker does it when it has nothing else to do.
+        """
+
+    @_abc_1.abstractmethod
+    def GetVerification(
+        self,
+        request: _jobs_pb2.GetVerificationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_jobs_pb2.GetVerificationResponse, _abc.Awaitable[_jobs_pb2.GetVerificationResponse]]:
+        """What the last verification of a video has found, or the present one so far."""
 
 def add_JobsServiceServicer_to_server(servicer: JobsServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -7,7 +7,7 @@ from these records that it is not wanted now and never will be:
 - Generations only grow, and work is only ever done for the present one. What belongs to an earlier one is out
   of use for good once the video is done with: `ready`, `failed`, or refused.
 - A track that was left out of a video's plan does not come back but under another generation.
-- A refused video has no files.
+- A refused video has no files. An original that was dropped does not come back.
 - Captions that somebody gave are out of use for good when the record names others, or none, and has changed
   since: each of them gets a name of its own.
 
@@ -28,6 +28,7 @@ from services.shared.manifest import manifest_names
 from services.shared.storyboard import storyboard_files
 from services.shared.video import (
     EXTRAS,
+    PART_SUFFIX,
     Plan,
     Source,
     Status,
@@ -76,7 +77,7 @@ class References:
         """Whether a file may be removed: nobody wants it, whatever becomes of the video."""
         if name in self.needed or not self.settled:
             return False
-        if self.video.refused:
+        if self.video.refused or (self.video.original_dropped and name.endswith(PART_SUFFIX)):
             return True
         if (edition := given_edition(name)) is not None:
             return edition <= self.video.captions.edition
@@ -136,7 +137,8 @@ def _wanted(plan: Plan) -> set[str]:
 def _needed(video: Video, plan: Plan | None, tasks: Iterable[Task]) -> Iterator[str]:
     if video.refused:
         return
-    yield from _parts(video.source)
+    if not video.original_dropped:
+        yield from _parts(video.source)
     if video.poster:
         yield poster_file(video.generation)
     if video.storyboard:
@@ -144,7 +146,7 @@ def _needed(video: Video, plan: Plan | None, tasks: Iterable[Task]) -> Iterator[
     yield from (caption.file for caption in video.captions.offered)
     if plan is None:
         return
-    if plan.remuxed:
+    if plan.remuxed and not video.original_dropped:
         yield from _parts(plan.remuxed)
     for task in tasks:
         yield from made_by(task, plan)

@@ -102,6 +102,9 @@ class TranscoderSettings(Settings):
     """Scratch space; each worker uses a folder of its own in it, emptied at start."""
     work_reserve_bytes: int = Field(default=256 * MIB, ge=0)
     """Room on that disk that is left alone: jobs that would need it wait for more, or for another worker."""
+    keep_original: bool = True
+    """False: once a video is ready and was found sound, the uploaded file is purged. Then nothing can be made
+    from it any more: no lost piece, no quality that was left out."""
     source_cache_bytes: int = Field(default=64 * MIB, ge=8 * MIB)
     """Memory for source bytes read from the ring."""
     ladder: str = Field(default="h264", min_length=1)

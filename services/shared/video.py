@@ -411,9 +411,13 @@ def init_file(track: str, generation: int) -> str:
     return f"{track}-g{generation}-init.mp4"
 
 
+PART_SUFFIX: Final = ".part"
+"""What the names of the parts of originals end with, in whatever form."""
+
+
 def source_part_file(number: int, *, stem: str = "source") -> str:
     """File name of a part of a source. `number` counts from 0."""
-    return f"{stem}-{number:05d}.part"
+    return f"{stem}-{number:05d}{PART_SUFFIX}"
 
 
 def poster_file(generation: int) -> str:

@@ -168,3 +168,13 @@ def test_extras_that_come_late_stay(name):
 def test_extras_of_earlier_generations_are_garbage():
     for name in ("storyboard-g0-00000.jpg", "storyboard-g0.vtt", "text0-g0.vtt"):
         assert ready(1).is_garbage(name)
+
+
+def test_of_a_video_whose_original_was_dropped_only_what_was_made_is_needed():
+    video = video_record(status=Status.READY, original_dropped=True)
+    found = references(video, plan_record(remuxed_parts=2), map(done, task_records()))
+    kept = references(video_record(status=Status.READY), plan_record(), map(done, task_records()))
+    assert found.needed == kept.needed - SOURCE
+    assert found.is_garbage("source-00000.part")
+    assert found.is_garbage("remuxed-g0-00000.part")
+    assert not kept.is_garbage("source-00000.part")

@@ -16,8 +16,10 @@
 ``uploaders/<id>``                    the web process that receives it; under that process's lease
 ``workers/<instance>``                a live transcoder worker; under its lease
 ``sweep``                             when somebody last looked for lost work
+``dispensable/<id>``                  its original is to go as soon as no task needs it
 ``tombstones/<id>``                   deleted: storage nodes purge every file of it
 ``tombstones/<id>.g<generation>``     given up: they purge the files that were made under that generation
+``tombstones/<id>.original``          finished: they purge the uploaded file
 ``purged/<tombstone>/<node>``         that node has done so
 ====================================  =====================================================================
 """
@@ -27,11 +29,14 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from services.shared.video import PART_SUFFIX
+
 VIDEOS: Final = "videos/"
 ACTIVE: Final = "active/"
 UNVERIFIED: Final = "unverified/"
 UPLOADS: Final = "uploads/"
 UPLOADERS: Final = "uploaders/"
+DISPENSABLE: Final = "dispensable/"
 TOMBSTONES: Final = "tombstones/"
 WORKERS: Final = "workers/"
 SWEEP: Final = "sweep"
@@ -63,6 +68,11 @@ def verification(video_id: str) -> str:
 def unverified(video_id: str) -> str:
     """Key of the mark that a verification is wanted."""
     return f"{UNVERIFIED}{video_id}"
+
+
+def dispensable(video_id: str) -> str:
+    """Key of the mark that a video's original is to go."""
+    return f"{DISPENSABLE}{video_id}"
 
 
 def plan(video_id: str, generation: int) -> str:
@@ -115,10 +125,16 @@ def grave(video_id: str, generation: int) -> str:
     return f"{video_id}.g{generation}"
 
 
+def original_grave(video_id: str) -> str:
+    """Name of the tombstone of a video's original, in all forms that it has."""
+    return f"{video_id}.original"
+
+
 def graves(video_id: str, file_name: str) -> tuple[str, ...]:
     """Names of all tombstones under which a file would lie."""
     found = _GENERATION.search(file_name)
-    return (video_id, f"{video_id}.{found[1]}") if found else (video_id,)
+    names = (video_id, f"{video_id}.{found[1]}") if found else (video_id,)
+    return (*names, original_grave(video_id)) if file_name.endswith(PART_SUFFIX) else names
 
 
 def tombstone(name: str) -> str:

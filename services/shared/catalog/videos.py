@@ -324,7 +324,10 @@ def _tombstone(name: str) -> EtcdOp:
 
 
 def _burial(video_id: str) -> list[EtcdOp]:
-    single = (keys.video, keys.active, keys.availability, keys.verification, keys.unverified)
+    single = (
+        *(keys.video, keys.active, keys.availability),
+        *(keys.verification, keys.unverified, keys.dispensable),
+    )
     return [
         *(delete_op(key(video_id)) for key in single),
         *(delete_prefix_op(prefix) for prefix in keys.everything_of(video_id)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -13,6 +14,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
+from services.shared import webvtt
 from services.shared.broker import Broker
 from services.shared.catalog import Catalog, WorkBook
 from services.shared.content import ContentStore
@@ -25,9 +27,10 @@ from services.web.api import VideoApi
 from services.web.assets import Assets
 from services.web.audience import Audience
 from services.web.cache import ContentCache
+from services.web.captions import CaptionsApi
 from services.web.download import Downloads
 from services.web.graveyard import Graveyard
-from services.web.guard import Guard
+from services.web.guard import MAX_BODY_BYTES, Guard
 from services.web.health import Check, Health
 from services.web.herald import Herald
 from services.web.live import Live
@@ -45,6 +48,7 @@ from services.web.uploads import Uploads
 log = logging.getLogger(__name__)
 
 _UPLOAD_PATHS: Final = frozenset({"/upload"})
+_CAPTIONS_PATH: Final = re.compile(r"/api/videos/[^/]+/captions/[^/]+")
 _JSON_PATHS: Final = ("/api/", "/openapi.json")
 _SENTENCES: Final = {
     404: "There is nothing at this address.",
@@ -119,6 +123,7 @@ class WebApp:
         parts = (
             uploads,
             VideoApi(catalog=self.catalog, herald=herald),
+            CaptionsApi(catalog=self.catalog, store=backing.store, herald=herald),
             Live(catalog=self.catalog, newsroom=self.newsroom),
             health,
             lookout,
@@ -127,7 +132,7 @@ class WebApp:
         )
         for part in parts:
             api.include_router(part.router)
-        api.add_middleware(Guard, large_bodies=_UPLOAD_PATHS)
+        api.add_middleware(Guard, body_limit=_body_limit)
         _explain_errors(api, pages)
         return api
 
@@ -137,6 +142,13 @@ class WebApp:
         if gone:
             self._cache.forget(f"{video_id}/")
             self._downloads.forget(video_id)
+
+
+def _body_limit(path: str) -> int | None:
+    """How large a body may be that is sent to a path; None: as large as it likes."""
+    if path in _UPLOAD_PATHS:
+        return None
+    return webvtt.MAX_BYTES if _CAPTIONS_PATH.fullmatch(path) else MAX_BODY_BYTES
 
 
 def _explain_errors(api: FastAPI, pages: Pages) -> None:

@@ -1,6 +1,6 @@
 """What every request but those for content passes on its way in and out.
 
-- Only uploads may be large; any other body is bounded.
+- Only uploads may be of any size; any other body is bounded.
 - A page on another site must not make a visitor's browser change things here. Browsers say where a request
   comes from (Sec-Fetch-Site, https://www.w3.org/TR/fetch-metadata/); programs don't, and are not meant.
 - A request that was answered in the middle of its body is read on for a while. Else the connection would be
@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Final
 
@@ -21,7 +22,7 @@ from services.shared.telemetry import Counter
 from services.web.problems import MEDIA_TYPE, Problem, problem_of
 
 MAX_BODY_BYTES: Final = 64 << 10
-"""Of any request but an upload."""
+"""Of any request, unless an application says otherwise."""
 
 _LINGER_S: Final = 10.0
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -32,18 +33,18 @@ _NO_SNIFFING: Final = (b"x-content-type-options", b"nosniff")
 
 
 class Guard:
-    """Wraps an application; paths in `large_bodies` may be sent bodies of any size."""
+    """Wraps an application; `body_limit` says for a path how many bytes it takes, None being any number."""
 
-    def __init__(self, app: ASGIApp, *, large_bodies: frozenset[str]) -> None:
+    def __init__(self, app: ASGIApp, *, body_limit: Callable[[str], int | None]) -> None:
         self._app = app
-        self._large_bodies = large_bodies
+        self._body_limit = body_limit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        body = _Body(receive, None if scope["path"] in self._large_bodies else MAX_BODY_BYTES)
+        body = _Body(receive, self._body_limit(scope["path"]))
         await self._admit(scope, body, _outgoing(send))
         if scope["method"] not in _SAFE:
             await body.linger()

@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from services.shared.captions import Caption
+from services.shared.storyboard import index_file
 from services.shared.video import (
     HLS_FILE,
     MPD_FILE,
@@ -41,6 +43,9 @@ class VideoLinksView(LinksView):
 
     embed: str = Field(description="a bare player for an iframe")
     poster: str | None = Field(description="a still picture, once there is one")
+    storyboard: str | None = Field(
+        description="WebVTT that tells which part of which picture stands for which time, once there is one"
+    )
     original: str | None = Field(description="the uploaded file; null where it was not kept")
 
 
@@ -80,6 +85,27 @@ class SoundView(View):
         return cls(name=track.name, language=track.language, title=track.title, role=track.role)
 
 
+class CaptionView(View):
+    """Captions in one language."""
+
+    name: str = Field(description="under which they are put and removed: the language, or `en.2`")
+    language: str = Field(description="a language tag, `und` where nobody knows")
+    title: str = Field(description="what menus call them")
+    given: bool = Field(description="whether somebody gave them; else they were found in the original")
+    url: str = Field(description="WebVTT")
+
+    @classmethod
+    def of(cls, caption: Caption, video_id: str) -> CaptionView:
+        """What is shown of captions."""
+        return cls(
+            name=caption.name,
+            language=caption.language,
+            title=caption.title,
+            given=caption.given,
+            url=f"/content/{video_id}/{caption.file}",
+        )
+
+
 class OmissionView(View):
     """A quality, or one of several sound tracks, that the video goes without."""
 
@@ -110,6 +136,7 @@ class VideoView(View):
     frames: int | None
     renditions: tuple[RenditionView, ...] = Field(description="from the lowest to the highest")
     audio: tuple[SoundView, ...] = Field(description="sound tracks; players begin with the first")
+    captions: tuple[CaptionView, ...] = Field(description="in the order of their names")
     omitted: tuple[OmissionView, ...] = Field(description="tracks that could not be made, and why")
     created_at: datetime
     size_bytes: int = Field(description="of the original")
@@ -132,6 +159,7 @@ class VideoView(View):
             frames=video.frames,
             renditions=tuple(RenditionView.of(rendition, video) for rendition in video.renditions),
             audio=tuple(map(SoundView.of, video.audio)),
+            captions=tuple(CaptionView.of(caption, video.id) for caption in video.captions.offered),
             omitted=tuple(map(OmissionView.of, video.omitted)),
             created_at=datetime.fromtimestamp(video.created_at_ms / _MILLISECONDS, UTC),
             size_bytes=video.source.size_bytes,
@@ -180,6 +208,7 @@ def _video_links(video: Video) -> VideoLinksView:
     return VideoLinksView(
         **_links(video.id),
         embed=f"/embed/{video.id}",
+        storyboard=f"/content/{video.id}/{index_file(video.generation)}" if video.storyboard else None,
         poster=f"/content/{video.id}/{poster_file(video.generation)}" if video.poster else None,
         original=None if gone else f"/content/{video.id}/download/original",
     )

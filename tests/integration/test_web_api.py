@@ -59,12 +59,14 @@ async def test_a_video_tells_what_is_known_of_it(http, video):
         "frames": None,
         "renditions": [],
         "audio": [],
+        "captions": [],
         "omitted": [],
         "size_bytes": 5000,
         "links": {
             **video["links"],
             "embed": f"/embed/{video['id']}",
             "poster": None,
+            "storyboard": None,
             "original": f"/content/{video['id']}/download/original",
         },
     }

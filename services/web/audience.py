@@ -17,7 +17,7 @@ from typing import Final
 from services.shared.catalog import Catalog, WorkBook
 from services.shared.dispatch import Dispatcher
 from services.shared.errors import NotFoundError, UnavailableError
-from services.shared.video import ACTIVE, Task, Video
+from services.shared.video import ACTIVE, Task, Video, due
 
 log = logging.getLogger(__name__)
 
@@ -89,5 +89,4 @@ def following(tasks: Iterable[Task], claimed: Mapping[str, str], *, room: int) -
 
     Urgent ones don't count: they go before all others anyway.
     """
-    open_tasks = (task for task in tasks if not (task.done or task.urgent or task.name in claimed))
-    return sorted(open_tasks, key=lambda task: task.order)[:room]
+    return [task for task in due(tasks) if not (task.urgent or task.name in claimed)][:room]

@@ -14,7 +14,7 @@ from functools import cached_property
 
 from services.shared import lifecycle, service
 from services.shared.broker import Broker, JobConsumer
-from services.shared.catalog import Catalog, Starts, Verifications, WorkBook
+from services.shared.catalog import Catalog, Originals, Starts, Verifications, WorkBook
 from services.shared.content import ContentStore
 from services.shared.content.channels import Channels
 from services.shared.content.holders import Holders
@@ -110,6 +110,10 @@ class _Tools:
     @cached_property
     def verifications(self) -> Verifications:
         return Verifications(self.etcd)
+
+    @cached_property
+    def originals(self) -> Originals:
+        return Originals(self.etcd)
 
     @cached_property
     def dispatcher(self) -> Dispatcher:
@@ -215,6 +219,7 @@ def _verifier(tools: _Tools, session: Session, runner: TaskRunner) -> Verifier:
         session=session,
         vigil=tools.vigil,
         limits=_limits(tools.settings, tools.sandbox),
+        keep_original=tools.settings.keep_original,
     )
 
 
@@ -226,6 +231,7 @@ def _sweeper(tools: _Tools) -> Sweeper:
         broker=tools.broker,
         dispatcher=tools.dispatcher,
         progress=tools.progress,
+        originals=tools.originals,
         interval_s=tools.settings.sweep_interval_s,
         unserved_after_s=tools.settings.unserved_after_s,
     )

@@ -8,7 +8,7 @@ import logging
 from time import monotonic
 from typing import Final
 
-from services.shared.catalog import Catalog, Claim, WorkBook
+from services.shared.catalog import NOT_KEPT, Catalog, Claim, WorkBook
 from services.shared.content import ContentStore
 from services.shared.dispatch import Dispatcher
 from services.shared.errors import (
@@ -23,7 +23,7 @@ from services.shared.errors import (
     UnfitPieceError,
 )
 from services.shared.messages import TaskJob
-from services.shared.video import EXTRAS, Plan, Status, TaskResult, Video
+from services.shared.video import AFTERWARDS, EXTRAS, Plan, Status, TaskKind, TaskResult, Video
 from services.transcoder.audio import encode_audio
 from services.transcoder.command import Input
 from services.transcoder.encode import Encoded, PieceJob, encode_piece
@@ -148,9 +148,11 @@ class TaskRunner:
 
     async def _do(self, video: Video, plan: Plan, claim: Claim, job: TaskJob) -> TaskResult:
         began = monotonic()
+        if video.original_dropped and claim.task.kind not in AFTERWARDS:
+            raise PermanentJobError(NOT_KEPT)
         async with self._feed.offer(video.id, plan.remuxed or video.source) as source:
             try:
-                encoded = await self._encode(plan, claim, source, job.tracks)
+                encoded = await self._encode(video, plan, claim, source, job.tracks)
             except JobError:
                 source.check()
                 raise

@@ -13,7 +13,7 @@ import random
 from typing import Final
 
 from services.shared.broker import Broker
-from services.shared.catalog import PLAN, VERIFY, Catalog, Verifications, WorkBook, now_ms
+from services.shared.catalog import PLAN, VERIFY, Catalog, Originals, Verifications, WorkBook, now_ms
 from services.shared.dispatch import Dispatcher
 from services.shared.errors import NotFoundError, UnavailableError
 from services.shared.messages import BULK_QUEUE, FIRST_QUEUE, LATE_QUEUE
@@ -38,6 +38,7 @@ class Sweeper:
         broker: Broker,
         dispatcher: Dispatcher,
         progress: Progress,
+        originals: Originals,
         interval_s: float,
         unserved_after_s: float,
     ) -> None:
@@ -47,6 +48,7 @@ class Sweeper:
         self._broker = broker
         self._dispatcher = dispatcher
         self._progress = progress
+        self._originals = originals
         self._interval_s = interval_s
         self._unserved_after_ms = int(unserved_after_s * 1000)
 
@@ -68,6 +70,9 @@ class Sweeper:
         """
         await self._sweep_active()
         await self._sweep_unverified()
+        for video in await self._originals.sweep():
+            log.info("video %s: its original is not kept", video.id)
+            await self._dispatcher.news(video)
 
     async def _sweep_active(self) -> None:
         first_before_ms = await self._lost_before_ms(FIRST_QUEUE)

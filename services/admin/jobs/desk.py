@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pydantic import ValidationError
 
 from services.shared.broker import Broker, Envelope
-from services.shared.catalog import Catalog, Starts, Verifications, WorkBook
+from services.shared.catalog import Catalog, Starts, Verifications, WorkBook, check_original
 from services.shared.dispatch import Dispatcher
 from services.shared.errors import ConflictError, NotFoundError
 from services.shared.etcd import EtcdClient
@@ -137,9 +137,10 @@ class JobDesk:
 
         Raises:
             NotFoundError: there is no such video, piece or track.
-            ConflictError: the video cannot be played: nothing of it is finished.
+            ConflictError: the video cannot be played: nothing of it is finished. Or its original is gone.
         """
         video = await self._catalog.get(video_id)
+        check_original(video)
         if video.status not in PLAYABLE:
             raise ConflictError(f"Only what has been done can be done again; this video is {video.status}.")
         tasks = await self._book.tasks(video.id, video.generation)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from services.shared.catalog import keys
+from services.shared.catalog.originals import dispensable_ops
 from services.shared.catalog.videos import now_ms
 from services.shared.errors import FencedError, NotFoundError, UnavailableError
 from services.shared.etcd import EtcdClient, delete_op, exists, put_op, unchanged, value_is
@@ -91,10 +92,13 @@ class Verifications:
             raise FencedError(f"Somebody else verifies video {before.video_id}.")
         return OpenVerification(video_id=before.video_id, record=record, value=value)
 
-    async def conclude(self, before: OpenVerification, record: Verification) -> Video:
+    async def conclude(
+        self, before: OpenVerification, record: Verification, *, keep_original: bool = True
+    ) -> Video:
         """Record the verdict, with the verification and with the video, in one transaction.
 
-        Where nodes were away, the video stays marked, and somebody is asked again later.
+        Where nodes were away, the video stays marked, and somebody is asked again later. Where all is well
+        and originals are not kept, this one's is marked to be dropped.
 
         Returns:
             The video's record.
@@ -113,7 +117,10 @@ class Verifications:
             video = Video.model_validate_json(kv.value).model_copy(update={"verdict": record.verdict})
             result = await self._etcd.txn(
                 [unchanged(kv), value_is(key, before.value)],
-                [put_op(kv.key, video.encode()), put_op(key, record.encode()), marked],
+                [
+                    *(put_op(kv.key, video.encode()), put_op(key, record.encode()), marked),
+                    *([] if keep_original else dispensable_ops(video)),
+                ],
             )
             if result.succeeded:
                 return video

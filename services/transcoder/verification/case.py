@@ -45,7 +45,9 @@ class Case:
 
     @cached_property
     def originals(self) -> list[str]:
-        """Files of the original, and of what it was remuxed to."""
+        """Files of the original, and of what it was remuxed to, while they are kept."""
+        if self.video.original_dropped:
+            return []
         sources = filter(None, (self.video.source, self.plan.remuxed))
         return [source.part_file(number) for source in sources for number in range(source.parts)]
 

@@ -67,6 +67,7 @@ class Verifier:
         session: Session,
         vigil: Vigil,
         limits: Limits,
+        keep_original: bool,
     ) -> None:
         self._catalog = catalog
         self._book = book
@@ -81,6 +82,7 @@ class Verifier:
         self._session = session
         self._vigil = vigil
         self._limits = limits
+        self._keep_original = keep_original
 
     async def verify(self, job: VerifyJob, *, take_over: bool) -> None:
         """Verify a video, or go on with that.
@@ -164,7 +166,9 @@ class Verifier:
 
     async def _conclude(self, opened: OpenVerification, record: Verification, *, reason: str = "") -> None:
         concluded = record.concluded(now_ms=now_ms(), reason=reason)
-        video = await self._verifications.conclude(opened, concluded)
+        video = await self._verifications.conclude(
+            opened, concluded, keep_original=self._keep_original
+        )
         _tell(video, concluded)
         await self._dispatcher.news(video)
 

@@ -152,7 +152,7 @@ class TaskRunner:
             raise PermanentJobError(NOT_KEPT)
         async with self._feed.offer(video.id, plan.remuxed or video.source) as source:
             try:
-                encoded = await self._encode(video, plan, claim, source, job.tracks)
+                encoded = await self._encode(plan, claim, source, job.tracks)
             except JobError:
                 source.check()
                 raise

@@ -13,7 +13,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Final
 
-from bench import balance, fleet, ladder, machine, moves, objects, report, serve, upload, workers
+from bench import balance, fleet, ladder, machine, moves, objects, report, serve, start, upload, workers
 from bench.measure import Row
 from services.shared.errors import TritonTubeError
 
@@ -43,6 +43,7 @@ BENCHMARKS: Final = {
     ),
     "workers": Benchmark(title="One and two workers", run=workers.run, rounds=3, quick_rounds=1),
     "fleet": Benchmark(title="What 1,000 workers would wait for", run=fleet.run, rounds=2, quick_rounds=1),
+    "start": Benchmark(title="From an upload to the first picture", run=start.run, rounds=3, quick_rounds=1),
     "serve": Benchmark(title="Segments against nginx", run=serve.run, rounds=5, quick_rounds=2),
     "upload": Benchmark(title="Uploads against cp and sync", run=upload.run, rounds=2, quick_rounds=1),
     "objects": Benchmark(title="Objects against OpenStack Swift", run=objects.run, rounds=5, quick_rounds=2),

@@ -35,6 +35,15 @@ def screen(folder: Path, *, duration_s: int) -> Path:
     return path
 
 
+def film(folder: Path, *, duration_s: int) -> Path:
+    """The animated film again, 1920x1080: what takes longest to be playable."""
+    scene = folder / "scene.mp4"
+    if not scene.exists():
+        scaled = ("-vf", "scale=1920:1080", "-c:v", "libx264", "-preset", "veryfast", "-crf", "20")
+        ffmpeg("-i", str(BIG_BUCK_BUNNY), *scaled, "-c:a", "aac", "-ac", "2", str(scene))
+    return _looped(scene, folder / f"film-{duration_s}.mp4", duration_s)
+
+
 SOURCES: Final[Mapping[str, Callable[..., Path]]] = {
     "street": street,
     "bikes": bikes,

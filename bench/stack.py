@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from time import monotonic, sleep
+from time import monotonic, perf_counter, sleep
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -48,6 +48,9 @@ class Client:
     """A client of a web process that costs the machine next to nothing."""
 
     def __init__(self, web: str) -> None:
+        self.web = web
+        self.sent_at = 0.0
+        """When the last byte of the latest upload was sent, by `perf_counter`."""
         self._address = urlsplit(web).netloc
 
     def upload(self, file: Path) -> Json:
@@ -62,6 +65,7 @@ class Client:
         with file.open("rb") as source:
             connection.sock.sendfile(source)
         connection.send(tail)
+        self.sent_at = perf_counter()
         return _answer(connection, wanted=http.client.CREATED)
 
     def video(self, video_id: str) -> Json:
@@ -69,6 +73,12 @@ class Client:
         connection = self._connect()
         connection.request("GET", f"/api/videos/{video_id}")
         return _answer(connection, wanted=http.client.OK)
+
+    def delete(self, video_id: str) -> None:
+        """Delete the video."""
+        connection = self._connect()
+        connection.request("DELETE", f"/api/videos/{video_id}")
+        _answer(connection, wanted=http.client.NO_CONTENT)
 
     def wait(self, video_id: str, *statuses: str, poll_s: float = _POLL_S) -> Json:
         """Wait until the video has one of these statuses, looking every `poll_s` seconds.
@@ -103,4 +113,4 @@ def _answer(connection: http.client.HTTPConnection, *, wanted: int) -> Json:
     connection.close()
     if answer.status != wanted:
         raise RuntimeError(f"The server answered {answer.status}: {body.decode(errors='replace')}")
-    return dict(json.loads(body))
+    return dict(json.loads(body or b"{}"))

@@ -146,6 +146,16 @@ class Track:
         longest = item.samples <= shape.samples
         if not longest or (shape.count is not None and item.samples != shape.samples):
             raise MismatchError(f"{where}: {item.samples} frames, not {shape.samples}.")
+        self._check_duration(item, where)
+
+    def _check_duration(self, item: MediaSegment, where: str) -> None:
+        # Where a track ends, its last frame may be cut short; that it does not end there, the next one tells.
+        frame = self._shape.ticks // self._shape.samples
+        slack = frame if self._shape.count is None else 1
+        if self._sizes and self._sizes[-1][1] != self._shape.ticks:
+            raise MismatchError(f"{where}: the one before lasts {self._sizes[-1][1]} ticks.")
+        if abs(item.duration - item.samples * frame) >= slack:
+            raise MismatchError(f"{where}: lasts {item.duration} ticks, not {item.samples * frame}.")
 
     def _peak_bitrate(self, timescale: int) -> int:
         # A last segment of a few frames would say nothing: a key frame over almost no time.

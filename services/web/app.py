@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException
 
 from services.shared import webvtt
 from services.shared.broker import Broker
-from services.shared.catalog import Catalog, WorkBook
+from services.shared.catalog import Catalog, Verifications, WorkBook
 from services.shared.content import ContentStore
 from services.shared.dispatch import Dispatcher
 from services.shared.errors import TritonTubeError
@@ -44,6 +44,7 @@ from services.web.playback import PREFIX, Playback
 from services.web.problems import MEDIA_TYPE, Problem, problem_of
 from services.web.server import App, Receive, Scope, Send
 from services.web.uploads import Uploads
+from services.web.verification import VerificationApi
 
 log = logging.getLogger(__name__)
 
@@ -123,6 +124,7 @@ class WebApp:
         parts = (
             uploads,
             VideoApi(catalog=self.catalog, herald=herald),
+            VerificationApi(catalog=self.catalog, verifications=Verifications(backing.etcd)),
             CaptionsApi(catalog=self.catalog, store=backing.store, herald=herald),
             Live(catalog=self.catalog, newsroom=self.newsroom),
             health,

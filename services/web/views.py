@@ -16,6 +16,7 @@ from services.shared.video import (
     Rendition,
     SoundRole,
     Status,
+    Verdict,
     Video,
     poster_file,
 )
@@ -137,6 +138,7 @@ class VideoView(View):
     renditions: tuple[RenditionView, ...] = Field(description="from the lowest to the highest")
     audio: tuple[SoundView, ...] = Field(description="sound tracks; players begin with the first")
     captions: tuple[CaptionView, ...] = Field(description="in the order of their names")
+    verdict: Verdict | None = Field(description="of the last look at it as a whole; null until there was one")
     omitted: tuple[OmissionView, ...] = Field(description="tracks that could not be made, and why")
     created_at: datetime
     size_bytes: int = Field(description="of the original")
@@ -160,6 +162,7 @@ class VideoView(View):
             renditions=tuple(RenditionView.of(rendition, video) for rendition in video.renditions),
             audio=tuple(map(SoundView.of, video.audio)),
             captions=tuple(CaptionView.of(caption, video.id) for caption in video.captions.offered),
+            verdict=video.verdict,
             omitted=tuple(map(OmissionView.of, video.omitted)),
             created_at=datetime.fromtimestamp(video.created_at_ms / _MILLISECONDS, UTC),
             size_bytes=video.source.size_bytes,

@@ -7,7 +7,7 @@ from typing import Final
 
 from tests.harness.sources import Recipe
 
-_BITS: Final = 11
+BITS: Final = 11
 _STRIP: Final = 12
 """The number stands in the top twelfth of the picture, lowest bit first, a white box for each that is set.
 tests/harness/viewer.js reads it."""
@@ -16,10 +16,11 @@ _GREY: Final = 128
 _TONE: Final = "sine=frequency=440:beep_factor=4:sample_rate=44100"
 
 
-def _numbers() -> str:
+def numbers() -> str:
+    """Filters that number pictures from 0."""
     boxes = [f"drawbox=w=iw:h=ih/{_STRIP}:color=black:t=fill"]
-    for bit in range(_BITS):
-        box = f"drawbox=x=iw*{bit}/{_BITS}:w=iw/{_BITS}:h=ih/{_STRIP}:color=white:t=fill"
+    for bit in range(BITS):
+        box = f"drawbox=x=iw*{bit}/{BITS}:w=iw/{BITS}:h=ih/{_STRIP}:color=white:t=fill"
         boxes.append(f"{box}:enable='bitand(n,{1 << bit})'")
     return ",".join(boxes)
 
@@ -54,7 +55,7 @@ def _film(
         size=f"{width}x{height}",
         rate=str(fps),
         duration_s=duration_s,
-        filters=_numbers(),
+        filters=numbers(),
         sound=_TONE if has_sound else None,
     )
     return NumberedFilm(
@@ -65,7 +66,7 @@ def _film(
 def number_of(picture: bytes, width: int, height: int) -> int:
     """The number in a small picture, which comes as brightness, byte by byte."""
     line = height // _STRIP // 2 * width
-    levels = [picture[line + width * (2 * bit + 1) // (2 * _BITS)] for bit in range(_BITS)]
+    levels = [picture[line + width * (2 * bit + 1) // (2 * BITS)] for bit in range(BITS)]
     return sum((level > _GREY) << bit for bit, level in enumerate(levels))
 
 
@@ -75,7 +76,7 @@ def _turned(name: str) -> NumberedFilm:
         name=name,
         size="180x320",
         duration_s=12,
-        filters=f"{_numbers()},transpose=clock",
+        filters=f"{numbers()},transpose=clock",
         sound=_TONE,
         copy_before=(),
         copy_after=("-metadata:s:v", "rotate=90"),
@@ -86,11 +87,17 @@ def _turned(name: str) -> NumberedFilm:
 LONG: Final = _film("numbered", width=640, height=360, duration_s=25)
 """Two qualities, seven segments in four pieces."""
 
+MINUTE: Final = _film("numbered minute", width=640, height=360, duration_s=64)
+"""Long enough that its beginning is made before all of it has been looked at."""
+
 SIXTY: Final = _film("numbered 60", width=320, height=180, fps=60)
 """One quality, three segments in two pieces; so are the other short ones."""
 
 BOARDED: Final = _film("numbered board", width=320, height=180, duration_s=113, fps=5, has_sound=False)
 """Pictures for more than one sheet: 29 segments."""
+
+BRIEF: Final = _film("numbered brief", width=320, height=180, fps=24, duration_s=8, has_sound=False)
+"""One quality, a piece of one segment and another one."""
 
 SHORT: Final = (
     _film("numbered silent 24", width=320, height=180, fps=24, has_sound=False),

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from services.shared.video import Piece, Plan, Rational, Task, TaskKind
-from services.transcoder.source import AudioFacts, KeyFrame, SourceInfo, TextFacts, VideoFacts
+from services.transcoder.source import AudioFacts, KeyFrame, Look, SourceInfo, Span, TextFacts, VideoFacts
 from services.transcoder.timeline import frame_rate, make_plan, make_tasks, seeks
 
 MILLISECONDS = Rational(num=1, den=1000)
@@ -203,3 +203,53 @@ def test_what_needs_finished_tracks_comes_last_behind_captions_if_there_are_any(
     tasks = make_tasks(plan, info.video, workers=1)
     assert [text.track for text in plan.texts] == ["text1"]
     assert [task.kind for task in tasks[-2:]] == [TaskKind.CAPTIONS, TaskKind.STORYBOARD]
+
+
+def with_sound(video: VideoFacts, start_s: float, end_s: float) -> Plan:
+    info = replace(source(video, sounds=1), sound=Span(start_s=start_s, end_s=end_s))
+    return make_plan(info, generation=0, encoder="x")
+
+
+def test_the_picture_stands_still_where_there_is_only_sound():
+    plan = with_sound(facts(start=2000, end=62_000), 0.0, 70.0)
+    assert (plan.lead_frames, plan.tail_frames) == (50, 200)
+    assert (plan.start_ticks, plan.frames) == (0, 1750)
+    assert plan.audio[0].duration_samples == 70 * 48_000
+
+
+def test_a_little_sound_before_and_after_the_picture_is_cut_off():
+    plan = with_sound(facts(start=400, end=60_400), 0.0, 60.8)
+    assert (plan.lead_frames, plan.tail_frames) == (0, 0)
+    assert (plan.start_ticks, plan.frames) == (400, 1500)
+
+
+def test_a_single_picture_that_stands_for_minutes_is_not_shown_more_often_than_need_be():
+    rate = frame_rate(facts(packets=1, end=180_000, typical_gap=0))
+    assert (rate.num, rate.den) == (5, 1)
+
+
+def test_pieces_of_a_film_that_begins_late_are_cut_where_its_pictures_are():
+    late = facts(
+        start=8000, end=68_000, key_frames=tuple(KeyFrame(pts=p, dts=p) for p in range(8000, 68_000, 2000))
+    )
+    info = replace(source(late, sounds=1), sound=Span(start_s=0.0, end_s=60.0))
+    plan = make_plan(info, generation=0, encoder="x")
+    tasks = make_tasks(plan, late, workers=2)
+    first, *rest = dict.fromkeys(task.piece for task in tasks if task.piece)
+    assert first.seeks_s == (None,)
+    assert all(piece.seeks_s[0] is not None for piece in rest if piece.first_frame > 250)
+    reached = [seeks(replace(late, start=plan.start_ticks), plan.fps, piece.first_frame) for piece in rest]
+    assert [piece.seeks_s for piece in rest] == reached
+
+
+def test_decoding_begins_a_key_frame_earlier_where_two_fields_make_a_picture():
+    fps = Rational(num=25, den=1)
+    woven = facts(look=Look(interlaced=True))
+    assert seeks(woven, fps, 100)[0] == seeks(facts(), fps, 99)[0] == 2.14
+    assert seeks(woven, fps, 101)[0] == seeks(facts(), fps, 101)[0] == 4.14
+
+
+def test_decoding_begins_two_key_frames_earlier_where_pictures_are_refreshed_gradually():
+    fps = Rational(num=25, den=1)
+    assert seeks(facts(gradual=True), fps, 320) == (8.14, 4.14)
+    assert seeks(facts(), fps, 320) == (12.14, 8.14)

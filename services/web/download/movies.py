@@ -87,7 +87,7 @@ class Movies:
             files = [segment_file(name, plan.generation, n) for n in range(segments)]
             async for file, head in self._heads(wanted.video_id, files):
                 builder.add(number, file, samples_of(head))
-        return builder.movie()
+        return await asyncio.to_thread(builder.movie)  # for a long video it takes a while
 
     async def _init(self, wanted: Wanted, track: str) -> bytes:
         return await self._store.get_bytes(f"{wanted.video_id}/{init_file(track, wanted.plan.generation)}")

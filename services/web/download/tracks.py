@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import sys
 from array import array
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate, repeat
+from operator import add
 from typing import Final
 
 from services.shared.boxes import box, boxes, find_inside, full_box, inside, uint
@@ -80,13 +83,14 @@ class TrackTables:
     def add(self, samples: Samples) -> None:
         """Append a segment. Its first sample is a key frame, and it becomes a chunk of the file."""
         self._key_samples.append(len(self._sizes) + 1)
-        self._per_chunk.add(len(samples.sizes))
+        self._per_chunk.extend([len(samples.sizes)])
         self._sizes.extend(samples.sizes)
-        for duration, offset in zip(samples.durations, samples.offsets, strict=True):
-            self._durations.add(duration)
-            self._offsets.add(offset)
-            self._shown_until = max(self._shown_until, self.media_ticks + offset + duration)
-            self.media_ticks += duration
+        self._durations.extend(samples.durations)
+        self._offsets.extend(samples.offsets)
+        # An hour has half a million samples, so all of them at once rather than each by itself.
+        decoded = [*accumulate(samples.durations, initial=self.media_ticks)]
+        self._shown_until = max([self._shown_until, *map(add, decoded[1:], samples.offsets)])
+        self.media_ticks = decoded[-1]
 
     @property
     def shown_ticks(self) -> int:
@@ -176,11 +180,17 @@ class _Runs:
         self._counts = array("i")
         self._values = array("i")
 
-    def add(self, value: int) -> None:
+    def extend(self, values: Sequence[int]) -> None:
+        alike = len(set(values)) == 1
+        runs = [(values[0], len(values))] if alike else zip(values, repeat(1))  # noqa: B905 - endless
+        for value, count in runs:
+            self._append(value, count)
+
+    def _append(self, value: int, count: int) -> None:
         if self._values and self._values[-1] == value:
-            self._counts[-1] += 1
+            self._counts[-1] += count
         else:
-            self._counts.append(1)
+            self._counts.append(count)
             self._values.append(value)
 
     @property

@@ -22,8 +22,9 @@ test: setup-test  ## Install what is missing, then run the tests (all but the sl
 chaos: setup-test  ## Kill processes, fill and destroy disks, cut the power, all under load: 25 scenarios and more.
 	@exec $(BIN)/pytest tests/chaos $(ARGS)
 
-soak: setup-test  ## Simulate the storage protocol 30,000 times, for half an hour; options in ARGS, as ARGS='--runs 1000'.
-	@exec $(BIN)/python -m tests.simulation --runs 30000 $(ARGS)
+soak: setup-test  ## Simulate the storage protocol 30,000 times, transcode 3,000 damaged videos: an hour and a half; ARGS='--runs 1000'.
+	@$(BIN)/python -m tests.simulation --runs 30000 $(ARGS)
+	@exec $(BIN)/python -m tests.fuzz --runs 3000 $(ARGS)
 
 check: setup  ## Linters, types, import contracts, generated code.
 	@scripts/check

@@ -8,6 +8,7 @@ import os
 import shlex
 import shutil
 import signal
+import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import suppress
@@ -18,7 +19,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from services.shared.video import segment_file
+from services.shared.video import Verdict, segment_file
 from services.storage.disk.disk import object_name
 from tests.harness.children import children
 from tests.harness.fixtures_stack import SMALL
@@ -26,8 +27,8 @@ from tests.harness.jobs import Works, works
 from tests.harness.media import decoded_frames
 from tests.harness.playback import download, representations
 from tests.harness.server_process import ServerProcess
-from tests.harness.sources import Recipe, x264
-from tests.harness.stack import Stack, running_stack
+from tests.harness.sources import Recipe, ffmpeg, x264
+from tests.harness.stack import Json, Stack, running_stack
 from tests.harness.waiting import eventually
 
 pytestmark = pytest.mark.timeout(600)
@@ -308,37 +309,86 @@ def roomy_worker(stack: Stack, folder: Path) -> ServerProcess:
     )
 
 
-async def test_a_video_goes_without_a_rendition_that_cannot_be_encoded_and_says_so(
-    tmp_path: Path, film: Path
+@pytest_asyncio.fixture(scope="module")
+async def lean(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Works]:
+    """A small stack that keeps no originals; its ffmpeg makes neither 360p nor second sound tracks."""
+    folder = tmp_path_factory.mktemp("lean")
+    path = f"{broken_ffmpeg(folder, '640:360', '0:a:1')}:{os.environ['PATH']}"
+    # This ffmpeg is a script that runs another program, which no ffmpeg may do in the sandbox.
+    env = {**_ENV, "PATH": path, "TRITONTUBE_KEEP_ORIGINAL": "false", "TRITONTUBE_SANDBOX": "off"}
+    async with running_stack(folder / "data", *SMALL, env=env) as stack, works(stack) as behind:
+        yield behind
+
+
+@pytest_asyncio.fixture(scope="module")
+async def bilingual(lean: Works, film: Path, source_folder: Path) -> Json:
+    """A video with two sound tracks, ready on that stack."""
+    path = source_folder / "bilingual.mkv"
+    tones = ("-f", "lavfi", "-i", "sine=d=20")
+    streams = ("-map", "0:v", "-map", "1:a", "-map", "1:a", "-c:v", "copy", "-c:a", "aac")
+    ffmpeg("-i", str(film), *tones, *streams, "-metadata:s:a:1", "language=ger", str(path))
+    video = await lean.stack.upload(path, title="without its best")
+    return await lean.stack.wait_status(video["id"], "ready", deadline_s=240)
+
+
+async def test_a_video_goes_without_a_track_that_cannot_be_encoded_and_says_so(
+    lean: Works, bilingual: Json, tmp_path: Path
 ):
-    env = {**_ENV, "PATH": f"{broken_ffmpeg(tmp_path, '640:360')}:{os.environ['PATH']}"}
-    async with running_stack(tmp_path / "data", *SMALL, env=env) as stack, works(stack) as behind:
-        video = await stack.upload(film, title="without its best")
-        ready = await stack.wait_status(video["id"], "ready", deadline_s=240)
-        names = [rendition["name"] for rendition in ready["renditions"]]
-        assert "360p" not in names
-        assert names
-        [omitted] = ready["omitted"]
-        assert omitted["rendition"] == "360p"
-        assert omitted["reason"] == "Its pictures could not be encoded."
-        async with httpx.AsyncClient(base_url=stack.endpoints.web, trust_env=False, timeout=60) as http:
-            url = str(http.base_url.join(ready["links"]["manifest"]))
-            tracks = representations((await http.get(url)).content, url)
-            assert sorted(track.id for track in tracks) == sorted(names)
-            path = await download(http, tracks[0], tmp_path / "lowest.mp4")
-        assert await asyncio.to_thread(decoded_frames, path) == 500
-        assert {letter["error"] for letter in (await admin(stack, "dead"))["dead"]} == {omitted["reason"]}
-        await eventually(behind.idle, deadline_s=60, what="nothing is left to do")
+    stack = lean.stack
+    names = [rendition["name"] for rendition in bilingual["renditions"]]
+    assert "360p" not in names
+    assert names
+    assert [track["name"] for track in bilingual["audio"]] == ["a0"]
+    pictures, sound = sorted(bilingual["omitted"], key=lambda omission: omission["rendition"])
+    assert (pictures["rendition"], pictures["title"]) == ("360p", "360p")
+    assert pictures["reason"] == "Its pictures could not be encoded."
+    assert (sound["rendition"], sound["title"]) == ("a1", "The sound track Deutsch")
+    assert "sound could not be decoded" in sound["reason"]
+    async with httpx.AsyncClient(base_url=stack.endpoints.web, trust_env=False, timeout=60) as http:
+        url = str(http.base_url.join(bilingual["links"]["manifest"]))
+        tracks = representations((await http.get(url)).content, url)
+        assert sorted(track.id for track in tracks) == sorted([*names, "a0"])
+        lowest = next(track for track in tracks if track.id == names[0])
+        path = await download(http, lowest, tmp_path / "lowest.mp4")
+    assert await asyncio.to_thread(decoded_frames, path) == 500
+    dead = {letter["error"] for letter in (await admin(stack, "dead"))["dead"]}
+    assert dead == {pictures["reason"], sound["reason"]}
+    await eventually(lean.idle, deadline_s=60, what="nothing is left to do")
 
 
-def broken_ffmpeg(folder: Path, scale: str) -> Path:
-    """A folder with an ffmpeg that cannot scale to one size."""
+async def test_an_original_that_is_not_kept_goes_when_the_video_was_found_sound_and_no_earlier(
+    lean: Works, bilingual: Json
+):
+    video_id = bilingual["id"]
+
+    async def dropped() -> bool:
+        return (await lean.stack.video(video_id))["links"]["original"] is None
+
+    await eventually(dropped, deadline_s=120, what="the original is dropped")
+    assert (await lean.catalog.get(video_id)).verdict is Verdict.SOUND
+
+    async def purged() -> bool:
+        return not any(name.endswith(".part") for name in await lean.files(video_id))
+
+    await eventually(purged, deadline_s=60, what="its parts have left the nodes")
+    command = ("redo", video_id, "--server", lean.stack.endpoints.admin)
+    refused = await asyncio.to_thread(subprocess.run, [CLI, "jobs", *command], capture_output=True, text=True)
+    assert refused.returncode != 0
+    assert "The original of this video was not kept" in refused.stderr
+    async with httpx.AsyncClient(base_url=lean.stack.endpoints.web, trust_env=False, timeout=60) as http:
+        [rung, *_] = bilingual["renditions"]
+        assert (await http.head(rung["download"])).status_code == httpx.codes.OK
+
+
+def broken_ffmpeg(folder: Path, *hated: str) -> Path:
+    """A folder with an ffmpeg that fails where its command line contains one of these."""
     tools = folder / "tools"
     tools.mkdir()
     program = tools / "ffmpeg"
     real = shutil.which("ffmpeg")
+    cases = "|".join(f"*{word}*" for word in hated)
     program.write_text(
-        f'#!/bin/sh\ncase "$*" in *{scale}*) echo "no such size" >&2; exit 1;; esac\nexec {real} "$@"\n'
+        f'#!/bin/sh\ncase "$*" in {cases}) echo "no such thing" >&2; exit 1;; esac\nexec {real} "$@"\n'
     )
     program.chmod(0o755)
     return tools

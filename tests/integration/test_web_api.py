@@ -9,8 +9,9 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from services.shared.catalog import Catalog, keys
+from services.shared.catalog import Catalog, Verifications, keys
 from services.shared.messages import FIRST_QUEUE
+from services.shared.verification import Fault, FaultKind
 from services.shared.video import Status
 from tests.harness.fixtures_web import StartWeb
 from tests.harness.rabbitmq import VirtualHost
@@ -60,6 +61,7 @@ async def test_a_video_tells_what_is_known_of_it(http, video):
         "renditions": [],
         "audio": [],
         "captions": [],
+        "verdict": None,
         "omitted": [],
         "size_bytes": 5000,
         "links": {
@@ -70,6 +72,26 @@ async def test_a_video_tells_what_is_known_of_it(http, video):
             "original": f"/content/{video['id']}/download/original",
         },
     }
+
+
+async def test_what_a_verification_has_found_can_be_read(http, storage, catalog, video):
+    address = f"{video['links']['self']}/verification"
+    nothing = await http.get(address)
+    assert (nothing.status_code, nothing.json()["detail"]) == (404, "This video has not been verified yet.")
+    verifications = Verifications(storage.client)
+    record = await catalog.get(video["id"])
+    await verifications.want(record, mend=True)
+    assert (await http.get(address)).json()["verdict"] is None
+
+    opened = await verifications.open(record)
+    fault = Fault(kind=FaultKind.MISSING, file="240p-g0-00001.m4s", track="240p", segment=1, nodes=("a",))
+    concluded = opened.record.noting([fault]).concluded(now_ms=opened.record.requested_at_ms + 1000)
+    await verifications.conclude(opened, concluded, keep_original=True)
+    found = (await http.get(address)).json()
+    assert found["verdict"] == "faulty"
+    (told,) = found["faults"]
+    assert (told["kind"], told["track"], told["segment"], told["outcome"]) == ("missing", "240p", 1, "open")
+    assert (await http.get(video["links"]["self"])).json()["verdict"] == "faulty"
 
 
 async def test_the_list_has_the_newest_first_and_goes_on_where_it_stopped(http, web):

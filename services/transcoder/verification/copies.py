@@ -18,9 +18,6 @@ from services.shared.verification import Fault, FaultKind, Outcome
 Q = TypeVar("Q")
 A = TypeVar("A")
 
-_SETTLING_MS: Final = 10_000
-"""The last owner may have a file a little later than a write is acknowledged."""
-
 _COPIES: Final = frozenset({FaultKind.LACKING, FaultKind.DAMAGED})
 
 
@@ -41,11 +38,13 @@ class Copies:
         topology: the ring.
         holders: its nodes.
         video_id: whose files.
+        settling_ms: how long an owner may lack what somebody has: the last one is a little slower.
     """
 
     topology: Topology
     holders: Holders
     video_id: str
+    settling_ms: int = 10_000
     silent: set[str] = field(default_factory=set)
     """Nodes that did not answer."""
 
@@ -56,7 +55,7 @@ class Copies:
         held = await self._ask(_inverted(owners), self.holders.has)
         damaged = await self._damaged(held) if thoroughly else {}
         somewhere = {copy.key: copy for copies in held.values() for copy in copies.values()}
-        settled_ms = now_ms() - _SETTLING_MS
+        settled_ms = now_ms() - self.settling_ms
         lacking = {
             key: [node for node in owners[key] if node in held and key not in held[node]]
             for key, copy in somewhere.items()

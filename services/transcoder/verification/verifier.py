@@ -166,9 +166,7 @@ class Verifier:
 
     async def _conclude(self, opened: OpenVerification, record: Verification, *, reason: str = "") -> None:
         concluded = record.concluded(now_ms=now_ms(), reason=reason)
-        video = await self._verifications.conclude(
-            opened, concluded, keep_original=self._keep_original
-        )
+        video = await self._verifications.conclude(opened, concluded, keep_original=self._keep_original)
         _tell(video, concluded)
         await self._dispatcher.news(video)
 

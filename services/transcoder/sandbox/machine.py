@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from services.shared.errors import UnavailableError
+from services.shared.telemetry import Gauge
 from services.transcoder.sandbox import landlock, network, seccomp
 from services.transcoder.sandbox.sandbox import Layer, Sandbox
 from services.transcoder.sandbox.seccomp import Filters
@@ -20,8 +21,10 @@ log = logging.getLogger(__name__)
 Mode = Literal["auto", "require", "off"]
 """As much as the machine offers; all or nothing; nothing but limits."""
 
-OPEN: Final = Sandbox()
+OPEN: Final = Sandbox(missing=dict.fromkeys(Layer, "it is switched off"))
 """No protection but limits."""
+
+_IN_FORCE: Final = Gauge("tritontube_sandbox", "Whether a kind of protection is around ffmpeg.", ["layer"])
 
 _ABI_PORTS: Final = 4
 """The first version of Landlock that guards TCP ports."""
@@ -54,7 +57,7 @@ def sandbox(mode: Mode = "auto", *, readable: tuple[Path, ...] = ()) -> Iterator
         UnavailableError: a kind of protection is missing.
     """
     if mode == "off":
-        log.warning("around ffmpeg: nothing, as TRITONTUBE_SANDBOX=off has it")
+        _tell(OPEN, mode)
         yield OPEN
         return
     with ExitStack() as stack:
@@ -82,6 +85,8 @@ def _filters(missing: dict[Layer, str]) -> Filters | None:
 
 def _tell(box: Sandbox, mode: Mode) -> None:
     log.info("around ffmpeg: %s", box.describe())
+    for layer in Layer:
+        _IN_FORCE.labels(layer).set(layer not in box.missing)
     for layer, why in box.missing.items():
         if mode == "require":
             raise UnavailableError(

@@ -156,7 +156,7 @@ class Downloads:
         return Downloadable(
             content=Content(size_bytes=source.size_bytes, etag=etag_of(source.sha256), data=None),
             media_type=_ANY_KIND,
-            file_name=f"{video.title}{suffix_of(head)}",
+            file_name=video.title.removesuffix(suffix := suffix_of(head)) + suffix,
             video_id=video.id,
             parts=_Original(source=source),
             store=self._store,

@@ -182,7 +182,7 @@ class _Runs:
 
     def extend(self, values: Sequence[int]) -> None:
         alike = len(set(values)) == 1
-        runs = [(values[0], len(values))] if alike else zip(values, repeat(1))  # noqa: B905 - endless
+        runs = [(values[0], len(values))] if alike else zip(values, repeat(1))
         for value, count in runs:
             self._append(value, count)
 

@@ -12,10 +12,12 @@ from services.transcoder.audio import encode_audio
 from services.transcoder.captions import take_captions
 from services.transcoder.command import Input
 from services.transcoder.encode import PieceJob, encode_piece
+from services.transcoder.opening import opening_tasks
 from services.transcoder.pictures import make_poster
-from services.transcoder.probe import inspect, probe
+from services.transcoder.probe import Inspection, inspect, probe
 from services.transcoder.process import Limits
 from services.transcoder.remux import remux
+from services.transcoder.sketch import sketch
 from services.transcoder.source import VideoFacts
 from services.transcoder.streams import Bounds
 from services.transcoder.timeline import make_plan, make_tasks
@@ -50,8 +52,11 @@ async def digest(path: Path, *, limits: Limits, bounds: Bounds) -> Digested:
 
 async def _digest(path: Path, limits: Limits, bounds: Bounds) -> Digested:
     source = Input(location=str(path))
-    header = (await inspect(source, bounds=bounds, limits=limits)).header
-    if not header.seekable:
+    inspected = await inspect(source, bounds=bounds, limits=limits)
+    header = inspected.header
+    if header.seekable:
+        await _planned_ahead(source, inspected, bounds, limits)
+    else:
         remuxed = path.with_name(f"{path.name}.mkv")
         await remux(source, header.places, remuxed, max_bytes=_REMUXED_BYTES, limits=limits)
         source = Input(location=str(remuxed))
@@ -62,6 +67,14 @@ async def _digest(path: Path, limits: Limits, bounds: Bounds) -> Digested:
     except UnfitPieceError:
         frames = await _pictures(source, plan, info.video, limits, whole=True)
     return Digested(frames=frames, concessions=await _extras(source, plan, limits))
+
+
+async def _planned_ahead(source: Input, inspected: Inspection, bounds: Bounds, limits: Limits) -> None:
+    """Plan the beginning of what claims to be long, before all of it is known."""
+    sketched = await sketch(source, inspected, bounds=bounds, limits=limits)
+    if sketched:
+        plan = make_plan(sketched, generation=1, encoder="test")
+        assert opening_tasks(plan, sketched.video)
 
 
 async def _pictures(source: Input, plan: Plan, video: VideoFacts, limits: Limits, *, whole: bool) -> int:

@@ -15,7 +15,7 @@ from tests.fuzz.digestion import Digested, digest
 from tests.fuzz.mutation import mutant
 
 LIMITS: Final = Limits(wall_s=120, silence_s=60, cpu_s=60, memory_bytes=2 << 30)
-BOUNDS: Final = Bounds(duration_s=60, packets=100_000, pixels=1 << 20)
+BOUNDS: Final = Bounds(duration_s=300, packets=100_000, pixels=1 << 20)
 """Small, so that damage that claims hours costs moments."""
 
 

@@ -84,6 +84,11 @@ async def test_the_input_that_the_command_names_can_be_read(box, secret):
     assert await said_by(box, *read, "-i", f"file:{secret}") == f"{SECRET}\n"
 
 
+async def test_what_an_unusual_ffmpeg_needs_to_start_can_be_read(box, secret):
+    generous = replace(box, readable=(secret.parent,))
+    assert await said_by(generous, "cat", str(secret)) == SECRET
+
+
 async def test_nothing_can_be_written_but_beside_the_output(box, secret, tmp_path):
     allowed, elsewhere = tmp_path / "out", tmp_path / "elsewhere"
     for folder in (allowed, elsewhere):

@@ -62,15 +62,24 @@ def main(arguments: list[str]) -> None:
 
 
 def _limit(options: Mapping[str, str]) -> None:
-    cpu_s, file_bytes = int(options["cpu_s"]), int(options["file_bytes"])
-    resource.setrlimit(resource.RLIMIT_CPU, (cpu_s, cpu_s + _CPU_GRACE_S))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes, file_bytes))
-    for kind, name in ((resource.RLIMIT_AS, "address_bytes"), (resource.RLIMIT_DATA, "memory_bytes")):
-        resource.setrlimit(kind, (int(options[name]), int(options[name])))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_NOFILE, (_MAX_OPEN_FILES, _MAX_OPEN_FILES))
+    cpu_s = int(options["cpu_s"])
+    _allow(resource.RLIMIT_CPU, cpu_s, cpu_s + _CPU_GRACE_S)
+    _allow(resource.RLIMIT_DATA, int(options["memory_bytes"]))
+    _allow(resource.RLIMIT_AS, int(options["address_bytes"]))
+    _allow(resource.RLIMIT_FSIZE, int(options["file_bytes"]))
+    _allow(resource.RLIMIT_CORE, 0)
+    _allow(resource.RLIMIT_NOFILE, _MAX_OPEN_FILES)
     os.nice(int(options["niceness"]))
     _be_first_to_go()
+
+
+def _allow(kind: int, most: int, at_last: int | None = None) -> None:
+    """Set a limit, and the harder one behind it; neither above what this process was itself allowed."""
+    _, allowed = resource.getrlimit(kind)
+    soft, hard = most, most if at_last is None else at_last
+    if allowed != resource.RLIM_INFINITY:
+        soft, hard = min(soft, allowed), min(hard, allowed)
+    resource.setrlimit(kind, (soft, hard))
 
 
 def _be_first_to_go() -> None:

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from services.shared.captions import Caption, TextTrack, found_file
 from services.shared.catalog import Claim, WorkBook
 from services.shared.content import ContentStore
-from services.shared.errors import ConflictError, PermanentJobError
+from services.shared.errors import ConflictError, NotFoundError, PermanentJobError
 from services.shared.storyboard import Storyboard, index, index_file, sheet_file, storyboard_of
 from services.shared.video import Plan, TaskKind, init_file, poster_file, segment_file
 from services.transcoder.availability import availability
@@ -81,11 +81,20 @@ class Extras:
         return Encoded(frames=board.pictures, tracks={}, storyboard=board)
 
     async def _key_segments(self, claim: Claim, track: str, board: Storyboard) -> AsyncIterator[bytes]:
-        """The segments that the storyboard shows, behind the one that tells how to decode them."""
+        """The segments that the storyboard shows, behind the one that tells how to decode them.
+
+        Raises:
+            PermanentJobError: one of them is lost.
+            UnavailableError: the ring is away.
+        """
         numbers = (number for sheet in range(board.sheets) for number in board.segments_of(sheet))
         files = (segment_file(track, claim.generation, number) for number in numbers)
         for name in (init_file(track, claim.generation), *files):
-            async with await self._content.open(f"{claim.video_id}/{name}") as reader:
+            try:
+                reader = await self._content.open(f"{claim.video_id}/{name}")
+            except NotFoundError as error:
+                raise PermanentJobError(f"The segment {name} is lost.") from error
+            async with reader:
                 async for chunk in reader:
                     yield chunk
 

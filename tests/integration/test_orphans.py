@@ -10,6 +10,7 @@ import pytest
 import pytest_asyncio
 
 from services.admin.files.orphans import Orphans
+from services.shared.captions import Caption, Captioning
 from services.shared.catalog import keys
 from services.shared.content import ContentStore
 from services.shared.references import references
@@ -107,6 +108,19 @@ async def test_what_attempts_left_of_a_rendition_that_a_video_goes_without_goes(
     await store(storage, content, video.id, needed | left)
     await orphans(storage).round()
     assert await held(storage, video.id) == needed
+
+
+async def test_captions_that_were_replaced_go_and_all_else_stays(storage, content):
+    caption = Caption(
+        name="de", language="de", title="", track="captions2-0a", file="captions2-0a.vtt", size_bytes=7
+    )
+    video = video_record(status=Status.READY, captions=Captioning(offered=(caption,), edition=2))
+    plan, tasks = plan_record(), [done(task) for task in task_records()]
+    await record(storage, video, plan, tasks)
+    stays = {*references(video, plan, tasks).needed, "captions3-0a.vtt"}
+    await store(storage, content, video.id, stays | {"captions1-0a.vtt"})
+    await orphans(storage).round()
+    assert await held(storage, video.id) == stays
 
 
 async def test_nothing_goes_before_its_grace_is_over(storage, content):

@@ -27,6 +27,7 @@ class MessageType(StrEnum):
     PICTURES = "transcode.pictures"
     STORYBOARD = "transcode.storyboard"
     CAPTIONS = "transcode.captions"
+    SURVEY = "transcode.survey"
     VERIFY = "transcode.verify"
     VIDEO_EVENT = "video.event"
     HANDOFF = "storage.handoff"

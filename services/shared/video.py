@@ -190,6 +190,9 @@ class Plan(Record):
     """At the beginning: the sound is there and the picture not yet, its first one stands still."""
     tail_frames: int = 0
     """At the end: the picture is over and the sound not yet, its last one stands still."""
+    surveyed: bool = True
+    """Whether all of the source was looked at. If not, its length is what the header says, and there are
+    tasks for its beginning only: the survey, one of them, adds the rest."""
 
     def names_of(self, piece: Piece) -> tuple[str, ...]:
         """The renditions of a piece that are still wanted."""
@@ -232,6 +235,7 @@ class TaskKind(StrEnum):
     PICTURES = "pictures"
     STORYBOARD = "storyboard"
     CAPTIONS = "captions"
+    SURVEY = "survey"
 
 
 EXTRAS: Final = frozenset({TaskKind.PICTURES, TaskKind.STORYBOARD, TaskKind.CAPTIONS})
@@ -276,6 +280,8 @@ class Task(Record):
     """Goes through `transcode.first`: the video isn't playable without it."""
     piece: Piece | None = None
     audio: AudioTrack | None = None
+    leading: int | None = None
+    """Of a sound track: only so many segments, for a beginning without delay; another task makes it whole."""
     segments_done: int = 0
     """Leading segments already in the ring (audio reports while it goes)."""
     published_at_ms: int = 0
@@ -338,6 +344,8 @@ class Video(Record):
     generation: int = 0
     whole: bool = False
     """Encode in a single piece: cutting this source did not yield exact pieces."""
+    careful: bool = False
+    """Plan it only after all of its source was looked at: a first look had been misleading."""
     refused: bool = False
     """It failed because the source is no video that can be played; the source has been purged."""
     source: Source

@@ -28,13 +28,14 @@ from services.transcoder.feed import SourceFeed
 from services.transcoder.ladder import Ladder
 from services.transcoder.ladders import load_ladder
 from services.transcoder.planner import Planner
-from services.transcoder.prepare import Preparation
+from services.transcoder.prepare import Preparation, bounds_of
 from services.transcoder.process import Limits
 from services.transcoder.progress import Progress
 from services.transcoder.runner import TaskRunner
 from services.transcoder.sandbox import Sandbox, sandbox
 from services.transcoder.scratch import Scratch, scratch
 from services.transcoder.session import Session
+from services.transcoder.survey import Surveyor
 from services.transcoder.sweeper import Sweeper
 from services.transcoder.verification.verifier import Verifier
 from services.transcoder.vigil import Vigil
@@ -199,7 +200,18 @@ def _runner(tools: _Tools, session: Session) -> TaskRunner:
         feed=tools.feed,
         session=session,
         vigil=tools.vigil,
+        surveyor=_surveyor(tools),
         encoders=tools.encoders,
+        limits=_limits(tools.settings, tools.sandbox),
+    )
+
+
+def _surveyor(tools: _Tools) -> Surveyor:
+    return Surveyor(
+        catalog=tools.catalog,
+        book=tools.book,
+        dispatcher=tools.dispatcher,
+        bounds=bounds_of(tools.settings),
         limits=_limits(tools.settings, tools.sandbox),
     )
 

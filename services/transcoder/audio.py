@@ -22,10 +22,28 @@ from services.transcoder.track import MismatchError, SegmentSink, Shape, Track
 _START_S: Final = 300
 _WALL_PER_SECOND: Final = 2
 
+_MARGIN_SAMPLES: Final = AUDIO_RATE_HZ
+"""Encoded beyond leading segments and thrown away, so that the last of them does not end like a track."""
+
 SHAPE: Final = Shape(
     first=0, count=None, samples=AAC_FRAMES_PER_SEGMENT, ticks=AAC_FRAMES_PER_SEGMENT * AAC_FRAME_SAMPLES
 )
 """Segments of a sound track."""
+
+
+class _Leading(SegmentSink):
+    """Lets the first few segments pass."""
+
+    def __init__(self, sink: SegmentSink, segments: int) -> None:
+        self._sink = sink
+        self._segments = segments
+
+    async def init(self, track: str, data: bytes) -> None:
+        await self._sink.init(track, data)
+
+    async def segment(self, track: str, number: int, data: bytes) -> None:
+        if number < self._segments:
+            await self._sink.segment(track, number, data)
 
 
 async def encode_audio(
@@ -34,10 +52,14 @@ async def encode_audio(
     track: AudioTrack,
     sink: SegmentSink,
     *,
+    leading: int | None = None,
     limits: Limits | None = None,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> Encoded:
     """Encode one sound track to exactly the video's length, passing its segments to `sink` as they come.
+
+    With `leading`, only so many segments from the beginning. They are the very ones that the whole track
+    begins with: the encoder looks ahead by no more than a frame.
 
     Raises:
         PermanentJobError: this stream cannot be decoded.
@@ -46,15 +68,23 @@ async def encode_audio(
     """
     wall_s = _START_S + _WALL_PER_SECOND * track.duration_samples // AUDIO_RATE_HZ
     limits = limits or Limits(wall_s=wall_s, cpu_s=2 * wall_s)
-    output = Track(track.name, SHAPE, sink)
+    output = Track(track.name, SHAPE, sink if leading is None else _Leading(sink, leading))
+    until = None if leading is None else leading * SHAPE.ticks + _MARGIN_SAMPLES
 
     def build(urls: Sequence[str]) -> list[str]:
-        return command.audio(source, plan, track, target=urls[0])
+        return command.audio(source, plan, track, target=urls[0], until_samples=until)
 
     try:
         await run_ffmpeg(build, [output.consume], limits=limits, on_progress=on_progress)
-        return finished({track.name: output})
+        encoded = finished({track.name: output})
+        return encoded if leading is None else _shortened(encoded, leading)
     except ExitError as error:
         raise PermanentJobError(f"Its sound could not be decoded. {error}") from error
     except MismatchError as error:
         raise PermanentJobError("Its sound could not be decoded.") from error
+
+
+def _shortened(encoded: Encoded, segments: int) -> Encoded:
+    """The account of a run of which only so many segments were kept."""
+    tracks = {name: made.model_copy(update={"segments": segments}) for name, made in encoded.tracks.items()}
+    return Encoded(frames=segments * AAC_FRAMES_PER_SEGMENT, tracks=tracks)

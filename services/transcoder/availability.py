@@ -20,9 +20,9 @@ def availability(plan: Plan, tasks: list[Task]) -> Availability:
     last piece begins plus what that piece counted, which in a damaged source is less than planned.
     """
     video = {rendition.name: _leading_segments(rendition.name, tasks) for rendition in plan.renditions}
-    sounds = {track.name for track in plan.audio}
     audio = {
-        task.audio.name: _audio_segments(task) for task in tasks if task.audio and task.audio.name in sounds
+        track.name: max(map(_audio_segments, _sounds_of(track.name, tasks)), default=0)
+        for track in plan.audio
     }
     complete = tracks_complete(tasks)
     return Availability(
@@ -30,7 +30,7 @@ def availability(plan: Plan, tasks: list[Task]) -> Availability:
         audio_segments=audio,
         complete=complete,
         frames=_real_frames(tasks) if complete else 0,
-        tracks=_totals([task.result for task in tasks if task.result]),
+        tracks=_totals([task.result for task in tasks if task.result and task.leading is None]),
     )
 
 
@@ -38,7 +38,7 @@ def progress(plan: Plan, tasks: list[Task]) -> float:
     """The share of the work that is done, 0 to 1, each piece weighed by its frames and pixels."""
     pixels = {rendition.name: rendition.width * rendition.height for rendition in plan.renditions}
     weights = [(_weight(task.piece, plan, pixels), task.done) for task in tasks if task.piece]
-    total = sum(weight for weight, _ in weights)
+    total = plan.frames * sum(pixels.values())
     return sum(weight for weight, done in weights if done) / total if total else 0.0
 
 
@@ -59,6 +59,10 @@ def _leading_segments(track: str, tasks: list[Task]) -> int:
             break
         available += result.tracks[track].segments
     return available
+
+
+def _sounds_of(track: str, tasks: list[Task]) -> list[Task]:
+    return [task for task in tasks if task.audio and task.audio.name == track]
 
 
 def _audio_segments(task: Task) -> int:

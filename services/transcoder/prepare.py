@@ -18,16 +18,23 @@ from services.transcoder.command import Input
 from services.transcoder.encoders import Encoders
 from services.transcoder.feed import SourceFeed
 from services.transcoder.ladder import Ladder
+from services.transcoder.opening import opening_tasks
 from services.transcoder.probe import Inspection, inspect, probe
 from services.transcoder.process import Limits
 from services.transcoder.remux import remux
 from services.transcoder.scratch import Scratch
+from services.transcoder.sketch import sketch
 from services.transcoder.source import SourceInfo
 from services.transcoder.streams import Bounds, Header
 from services.transcoder.timeline import make_plan, make_tasks
 
 _PART_BYTES: Final = 32 << 20
 _REMUX_SLACK_BYTES: Final = 16 << 20
+
+
+def bounds_of(settings: TranscoderSettings) -> Bounds:
+    """The largest source that these settings accept."""
+    return Bounds(duration_s=settings.max_duration_s, pixels=settings.max_pixels)
 
 
 class Preparation:
@@ -46,7 +53,7 @@ class Preparation:
     ) -> None:
         self._content = content
         self._feed = feed
-        self._bounds = Bounds(duration_s=settings.max_duration_s, pixels=settings.max_pixels)
+        self._bounds = bounds_of(settings)
         self._scratch = scratch
         self._encoders = encoders
         self._ladder = ladder
@@ -61,20 +68,31 @@ class Preparation:
             OutOfSpaceError: this worker's disk has no room for what it takes.
             UnavailableError: the ring could not deliver the source.
         """
-        header, remuxed = (await self._inspected(video)).header, None
-        if not header.seekable:
+        inspected, remuxed, sketched = await self._inspected(video), None, None
+        if not inspected.header.seekable:
             # It is surveyed only afterwards: in what was recorded off the air, time stamps may leap.
-            remuxed = await self._remuxed(video, header)
-        info = await self._probed(video, remuxed or video.source)
+            remuxed = await self._remuxed(video, inspected.header)
+        elif not (video.whole or video.careful):
+            sketched = await self._sketched(video, inspected)
+        info = sketched or await self._probed(video, remuxed or video.source)
+        plan = await self._planned(video, info)
+        plan = plan.model_copy(update={"remuxed": remuxed, "surveyed": sketched is None})
+        if sketched:
+            return plan, opening_tasks(plan, sketched.video)
+        return plan, make_tasks(plan, info.video, workers=workers, whole=video.whole)
+
+    async def _planned(self, video: Video, info: SourceInfo) -> Plan:
         encoder = await self._encoders.identity(self._ladder.profiles)
         plan = make_plan(info, generation=video.generation, encoder=encoder, ladder=self._ladder)
-        tasks = make_tasks(plan, info.video, workers=workers, whole=video.whole)
-        renditions = await self._encoders.announced(plan.renditions)
-        return plan.model_copy(update={"remuxed": remuxed, "renditions": renditions}), tasks
+        return plan.model_copy(update={"renditions": await self._encoders.announced(plan.renditions)})
 
     async def _inspected(self, video: Video) -> Inspection:
         async with self._offered(video, video.source) as given:
             return await inspect(given, bounds=self._bounds, limits=self._limits)
+
+    async def _sketched(self, video: Video, inspected: Inspection) -> SourceInfo | None:
+        async with self._offered(video, video.source) as given:
+            return await sketch(given, inspected, bounds=self._bounds, limits=self._limits)
 
     async def _probed(self, video: Video, source: Source) -> SourceInfo:
         async with self._offered(video, source) as given:

@@ -34,6 +34,7 @@ from services.transcoder.process import Limits
 from services.transcoder.progress import Progress
 from services.transcoder.pusher import SegmentPusher
 from services.transcoder.session import Session
+from services.transcoder.survey import MisledError, Surveyor
 from services.transcoder.track import SegmentSink
 from services.transcoder.vigil import Vigil
 from services.transcoder.wanted import wanted
@@ -59,6 +60,7 @@ class TaskRunner:
         feed: SourceFeed,
         session: Session,
         vigil: Vigil,
+        surveyor: Surveyor,
         encoders: Encoders,
         limits: Limits,
     ) -> None:
@@ -70,6 +72,7 @@ class TaskRunner:
         self._feed = feed
         self._session = session
         self._vigil = vigil
+        self._surveyor = surveyor
         self._encoders = encoders
         self._limits = limits
         self._extras = Extras(book=book, content=content, limits=limits)
@@ -100,6 +103,10 @@ class TaskRunner:
             if job.redo:
                 raise
             await self._start_over(video, error)
+            return
+        except MisledError as error:
+            log.warning("%s Planning it anew.", error)
+            await self._dispatcher.plan(await self._restarted(video, careful=True))
             return
         finally:
             await self._give_back(claim)
@@ -152,7 +159,7 @@ class TaskRunner:
             raise PermanentJobError(NOT_KEPT)
         async with self._feed.offer(video.id, plan.remuxed or video.source) as source:
             try:
-                encoded = await self._encode(plan, claim, source, job.tracks)
+                encoded = await self._encode(video, plan, claim, source, job.tracks)
             except JobError:
                 source.check()
                 raise
@@ -167,9 +174,12 @@ class TaskRunner:
         )
 
     async def _encode(
-        self, plan: Plan, claim: Claim, source: OfferedSource, only: tuple[str, ...]
+        self, video: Video, plan: Plan, claim: Claim, source: OfferedSource, only: tuple[str, ...]
     ) -> Encoded:
         given = Input(location=source.url, formats=plan.input_format)
+        if claim.task.kind is TaskKind.SURVEY:
+            await self._surveyor.survey(video, plan, claim, given)
+            return Encoded(frames=0, tracks={})
         if claim.task.kind in EXTRAS:
             return await self._extras.make(plan, claim, given)
         try:
@@ -185,7 +195,10 @@ class TaskRunner:
     ) -> Encoded:
         if claim.task.audio is not None:
             sink = _Reporting(pusher, self._book, self._progress, claim)
-            return await encode_audio(given, plan, claim.task.audio, sink, limits=self._limits)
+            leading = claim.task.leading
+            return await encode_audio(
+                given, plan, claim.task.audio, sink, leading=leading, limits=self._limits
+            )
         assert claim.task.piece is not None
         agreed = await self._agreed_inits(claim)
         wanted = tuple(name for name in plan.names_of(claim.task.piece) if not only or name in only)
@@ -204,13 +217,13 @@ class TaskRunner:
     async def _start_over(self, video: Video, error: UnfitPieceError) -> None:
         if video.whole or video.generation >= _MAX_GENERATION:
             raise PermanentJobError("Its pictures could not be encoded.", detail=error.detail) from error
-        again = await self._restarted(video)
+        again = await self._restarted(video, whole=True)
         log.warning("video %s: %s Encoding it as a single piece.", video.id, error)
         await self._dispatcher.plan(again)
 
-    async def _restarted(self, video: Video) -> Video:
+    async def _restarted(self, video: Video, *, whole: bool = False, careful: bool = False) -> Video:
         try:
-            again = await self._catalog.restart(video.id, video.generation, whole=True)
+            again = await self._catalog.restart(video.id, video.generation, whole=whole, careful=careful)
         except NotFoundError as error:
             raise FencedError("The video was deleted.") from error
         if again.status is not Status.UPLOADED:

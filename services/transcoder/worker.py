@@ -45,6 +45,7 @@ _KINDS: Final[Mapping[str, type[Job]]] = {
     MessageType.PICTURES: TaskJob,
     MessageType.STORYBOARD: TaskJob,
     MessageType.CAPTIONS: TaskJob,
+    MessageType.SURVEY: TaskJob,
     MessageType.VERIFY: VerifyJob,
 }
 _EXTRAS: Final = frozenset({MessageType.PICTURES, MessageType.STORYBOARD, MessageType.CAPTIONS})

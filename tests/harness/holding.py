@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
-from tests.harness.stack import Stack
+import httpx
+
+from services.shared.video import segment_file
+from tests.harness.stack import Json, Stack
 from tests.harness.waiting import eventually
 
 _BEGUN = frozenset({"playable", "ready", "failed"})
@@ -14,15 +18,19 @@ _BEGUN = frozenset({"playable", "ready", "failed"})
 
 @asynccontextmanager
 async def in_the_making(stack: Stack, video_id: str) -> AsyncIterator[None]:
-    """Hold all workers once the video can be played, and before it is ready."""
+    """Hold all workers once every track of the video has begun, and before it is ready."""
 
-    async def begun() -> str | None:
-        status = str((await stack.video(video_id))["status"])
-        return status if status in _BEGUN else None
+    async def begun() -> Json | None:
+        video = await stack.video(video_id)
+        return video if video["status"] in _BEGUN else None
 
-    assert await eventually(begun, what="there is something to play", deadline_s=120) == "playable"
+    video = await eventually(begun, what="there is something to play", deadline_s=120)
+    highest = video["renditions"][-1]["name"]
+    await asyncio.to_thread(_fetch, stack, f"/content/{video_id}/{segment_file(highest, 0, 0)}")
     with workers_held(stack):
-        assert await begun() == "playable", "processed faster than it could be held"
+        found = await begun()
+        assert found is not None
+        assert found["status"] == "playable", "processed faster than it could be held"
         yield
 
 
@@ -37,3 +45,8 @@ def workers_held(stack: Stack) -> Iterator[None]:
     finally:
         for name in workers:
             stack.kill(name, signal.SIGCONT)
+
+
+def _fetch(stack: Stack, path: str) -> None:
+    """Get a file; of a track that players are told of already, the server waits until it is there."""
+    httpx.get(stack.endpoints.web + path, trust_env=False, timeout=60.0).raise_for_status()

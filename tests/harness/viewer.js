@@ -76,6 +76,7 @@
     state,
     seek,
     violations,
+    picture,
     pictures,
     notePictures: () => video().requestVideoFrameCallback(note),
   };

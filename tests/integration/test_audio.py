@@ -92,6 +92,22 @@ async def test_segments_are_of_188_frames_and_without_a_gap(source_folder, tmp_p
     assert times == [(n - 1) * AAC_FRAME_SAMPLES for n in range(564)]
 
 
+LEADING = 1
+"""Of two to three segments. The encoder's bits are not spread evenly, so what comes after could matter."""
+
+
+@pytest.mark.parametrize("recipe", [SOURCES[kind][0] for kind in ("plain", "webm", "late", "surround")])
+async def test_what_is_made_in_advance_is_what_the_whole_track_begins_with(recipe, source_folder):
+    source, plan, _ = await planned(recipe.make(source_folder))
+    whole, leading = Collector(), Collector()
+    await encode_audio(source, plan, plan.audio[0], whole)
+    encoded = await encode_audio(source, plan, plan.audio[0], leading, leading=LEADING)
+    assert encoded.tracks["a0"].segments == LEADING
+    assert leading.numbers("a0") == [*range(LEADING)]
+    assert leading.inits == whole.inits
+    assert leading.segments.items() <= whole.segments.items()
+
+
 async def test_real_surround_sound_becomes_stereo(tmp_path):
     source, plan, _ = await planned(BIG_BUCK_BUNNY)
     collected = Collector()

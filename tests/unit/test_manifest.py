@@ -189,6 +189,7 @@ def test_all_tracks_begin_together_since_players_look_for_them_only_once():
     assert timeline(root, "360p") == [{"t": "0", "d": "120120"}]
     assert timeline(root, "a1") == [{"t": "0", "d": str(188 * 1024 - 1024)}]
     assert only(root, ".//d:Representation[@id='360p']").get("codecs") == "avc1.64001e"
+    assert only(root, "d:ServiceDescription/d:OperatingBandwidth").get("target") == "523000"
     assert "360p.m3u8" in hls(HLS_FILE, plan(sounds=2), begun)
     assert hls("360p.m3u8", plan(sounds=2), begun)[-1] == "360p-g2-00000.m4s"
     assert promised(plan(sounds=2), begun) == {

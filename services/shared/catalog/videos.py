@@ -227,13 +227,15 @@ class Catalog:
 
         return await self.change(video_id, decide, also=_given_up)
 
-    async def restart(self, video_id: str, generation: int, *, whole: bool) -> Video:
+    async def restart(
+        self, video_id: str, generation: int, *, whole: bool = False, careful: bool = False
+    ) -> Video:
         """Start an active video over under the next generation, unless somebody already did."""
 
         def decide(video: Video) -> Video:
             if video.generation != generation or video.status not in ACTIVE:
                 return video
-            return restarted(video, whole=whole)
+            return restarted(video, whole=whole, careful=careful)
 
         return await self.change(video_id, decide, also=_given_up)
 
@@ -346,13 +348,14 @@ def _given_up(video: Video) -> list[EtcdOp]:
     ]
 
 
-def restarted(video: Video, *, whole: bool = False) -> Video:
+def restarted(video: Video, *, whole: bool = False, careful: bool = False) -> Video:
     """The record of a video that starts over under the next generation."""
     return video.moved_to(
         Status.UPLOADED,
         now_ms=now_ms(),
         generation=video.generation + 1,
         whole=whole or video.whole,
+        careful=careful or video.careful,
         reason=None,
         progress=0.0,
         playable_s=0.0,

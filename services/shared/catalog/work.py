@@ -224,6 +224,24 @@ class WorkBook:
         if not result.succeeded:
             raise UnavailableError("The plan is changed by too many at once.")
 
+    async def complete_plan(self, claim: Claim, plan: Plan, whole: Plan, tasks: list[Task]) -> None:
+        """Put a plan for the whole source in the place of one for its beginning, and add its other tasks.
+
+        Raises:
+            FencedError: the claim on the survey is gone.
+            UnavailableError: the plan has changed meanwhile: look at it again.
+        """
+        name = (claim.video_id, claim.generation)
+        kv = await self._etcd.get(keys.plan(*name))
+        if kv is None or Plan.model_validate_json(kv.value) != plan:
+            raise UnavailableError("The plan was changed while its source was looked at.")
+        puts = [put_op(keys.task(*name, task.name), task.encode()) for task in tasks]
+        batches = [puts[start : start + _TASKS_PER_TXN] for start in range(0, len(puts), _TASKS_PER_TXN)]
+        for batch in (*batches, [put_op(kv.key, whole.encode())]):
+            result = await self._etcd.txn([unchanged(kv), value_is(claim.key, claim.value)], batch)
+            if not result.succeeded:
+                raise FencedError(f"Task {claim.task.name} is in other hands.")
+
     async def settle(self, video_id: str, generation: int, name: str, result: TaskResult) -> None:
         """Record a result for a task that nobody will do any more; no effect if there is one, or no task."""
         kv = await self._etcd.get(keys.task(video_id, generation, name))

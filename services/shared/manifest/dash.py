@@ -52,6 +52,8 @@ def mpd(shown: Presentation, published_at_ms: int) -> bytes:
             **_liveness(shown, published_at_ms),
         },
     )
+    if shown.promised():
+        _begin_low(root, shown)
     period = ET.SubElement(root, "Period", id="0", start="PT0S")
     _video_sets(period, shown)
     for number, (audio, track) in enumerate(shown.audio()):
@@ -66,6 +68,13 @@ def mpd(shown: Presentation, published_at_ms: int) -> bytes:
         ET.SubElement(root, "UTCTiming", schemeIdUri=_TIME_STATED, value=_moment(published_at_ms))
     ET.indent(root)
     return bytes(ET.tostring(root, encoding="utf-8", xml_declaration=True))
+
+
+def _begin_low(root: ET.Element, shown: Presentation) -> None:
+    """Advise players (dash.js heeds it) to begin with what is there, not to wait for something better."""
+    lowest = next(track for _, track in shown.video())
+    service = ET.SubElement(root, "ServiceDescription", id="0")
+    ET.SubElement(service, "OperatingBandwidth", mediaType="video", target=str(lowest.bandwidth))
 
 
 def _liveness(shown: Presentation, published_at_ms: int) -> dict[str, str]:

@@ -10,7 +10,13 @@ from services.transcoder.command.counting import count_frames
 from services.transcoder.command.encoders import encode_blank
 from services.transcoder.command.inputs import MAX_PIXELS, MAX_STREAMS, PROBE_FORMATS, Input
 from services.transcoder.command.pictures import poster, sheets
-from services.transcoder.command.probing import probe_frames, probe_packets, probe_sound, probe_streams
+from services.transcoder.command.probing import (
+    probe_first_packets,
+    probe_frames,
+    probe_packets,
+    probe_sound,
+    probe_streams,
+)
 from services.transcoder.command.remuxing import remux
 from services.transcoder.command.texts import texts
 from services.transcoder.command.video import piece
@@ -25,6 +31,7 @@ __all__ = [
     "decode_one",
     "encode_blank",
     "piece",
+    "probe_first_packets",
     "probe_frames",
     "poster",
     "probe_sound",

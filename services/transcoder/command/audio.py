@@ -20,10 +20,20 @@ _AUDIO_BITRATE: Final = 128_000
 _MICROSECONDS: Final = 1_000_000
 
 
-def audio(source: Input, plan: Plan, track: AudioTrack, *, target: str) -> list[str]:
-    """Encode one audio stream whole, stretched or cut to exactly the length of the video."""
+def audio(
+    source: Input, plan: Plan, track: AudioTrack, *, target: str, until_samples: int | None = None
+) -> list[str]:
+    """Encode one audio stream, stretched or cut to exactly the length of the video.
+
+    Args:
+        source: where to read.
+        plan: the video's.
+        track: which stream.
+        target: output URL.
+        until_samples: where to stop instead; None: at the end.
+    """
     start_s = plan.start_ticks * plan.time_base.num / plan.time_base.den
-    end_s = track.duration_samples / AUDIO_RATE_HZ
+    end_s = (until_samples or track.duration_samples) / AUDIO_RATE_HZ
     opened = ffmpeg.input(source.url, copyts=None, **source.options)
     filters = (
         f"asetpts=PTS-({start_s:.9f})/TB,"

@@ -43,6 +43,12 @@ def probe_packets(source: Input) -> list[str]:
     return _ffprobe(source, *entries)
 
 
+def probe_first_packets(source: Input, count: int) -> list[str]:
+    """Ffprobe: the same for so many packets from the beginning."""
+    program, *rest = probe_packets(source)
+    return [program, "-read_intervals", f"%+#{count}", *rest]
+
+
 def probe_sound(source: Input, *, from_s: float) -> list[str]:
     """Ffprobe: one line `pts,duration` in seconds per packet of sound, from a moment on."""
     entries = ("-show_entries", "packet=pts_time,duration_time", "-of", "csv=p=0")

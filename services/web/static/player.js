@@ -5,6 +5,9 @@ import { Reach } from "./reach.js";
 
 const RETRY_MS = 1500;
 const MAX_RETRIES = 20;
+const BANDWIDTH_ESTIMATE = 4_000_000;
+/** A little more than one segment. */
+const OPENING_S = 5;
 
 const CONTROLS = {
   bigButtons: ["play_pause"],
@@ -34,7 +37,7 @@ const CONFIGURATION = {
     dash: { autoCorrectDrift: false, ignoreMinBufferTime: true, ignoreSuggestedPresentationDelay: true },
   },
   abr: {
-    defaultBandwidthEstimate: 4_000_000,
+    defaultBandwidthEstimate: BANDWIDTH_ESTIMATE,
     // A device too slow for a quality gives it up for half a minute, menu included. Two seconds with every
     // seventh picture missing, as after any hiccup at the start, are not enough to tell.
     advanced: { droppedFramesInterval: 6, droppedFramesThreshold: 0.4 },
@@ -99,6 +102,7 @@ export class Player {
 
   async beginWithShaka() {
     this.shaka ??= await this.makeShaka();
+    this.beginLow();
     try {
       await this.shaka.load(this.manifest, 0);
       this.loaded = true;
@@ -109,6 +113,13 @@ export class Player {
     } catch (error) {
       this.retryLater(error);
     }
+  }
+
+  /** As long as only the beginning can be watched, the better qualities of it may still be on their way. */
+  beginLow() {
+    const opening = this.reach.seconds < OPENING_S;
+    this.shaka.configure("abr.useNetworkInformation", !opening);
+    this.shaka.configure("abr.defaultBandwidthEstimate", opening ? 1 : BANDWIDTH_ESTIMATE);
   }
 
   async makeShaka() {

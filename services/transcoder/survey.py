@@ -1,0 +1,81 @@
+"""The survey of a source whose beginning is being encoded already: its plan gets a length, and its tasks."""
+
+from __future__ import annotations
+
+import logging
+
+from services.shared.catalog import Catalog, Claim, WorkBook, now_ms
+from services.shared.dispatch import Dispatcher
+from services.shared.errors import PermanentJobError, UnsupportedMediaError
+from services.shared.video import Plan, Task, Video, due
+from services.transcoder.command import Input
+from services.transcoder.crew import crew
+from services.transcoder.opening import remaining_tasks, surveyed
+from services.transcoder.probe import probe
+from services.transcoder.process import Limits
+from services.transcoder.source import SourceInfo
+from services.transcoder.streams import Bounds
+
+log = logging.getLogger(__name__)
+
+
+class MisledError(Exception):
+    """The source is not as its beginning made believe: the video has to be planned anew."""
+
+
+class Surveyor:
+    """Does the survey that plans of beginnings have among their tasks. Doing it twice is as good as once."""
+
+    def __init__(
+        self,
+        *,
+        catalog: Catalog,
+        book: WorkBook,
+        dispatcher: Dispatcher,
+        bounds: Bounds,
+        limits: Limits,
+    ) -> None:
+        self._catalog = catalog
+        self._book = book
+        self._dispatcher = dispatcher
+        self._bounds = bounds
+        self._limits = limits
+
+    async def survey(self, video: Video, plan: Plan, claim: Claim, source: Input) -> None:
+        """Look at all of a source, complete the plan, and ask for the rest of the work.
+
+        Raises:
+            MisledError: another plan is needed.
+            FencedError: the claim is gone.
+            PermanentJobError: it is no video that can be played after all; the reason is for people.
+            TransientJobError: a limit stopped ffprobe.
+            UnavailableError: a backing service is away.
+        """
+        if not plan.surveyed:
+            await self._complete(video, plan, claim, source)
+        for task in due(await self._book.tasks(video.id, video.generation)):
+            if not task.urgent:
+                await self._dispatcher.task(video, task)
+
+    async def _complete(self, video: Video, plan: Plan, claim: Claim, source: Input) -> None:
+        info = await self._probed(video, source)
+        workers = await crew(self._catalog, self._book)
+        opening = await self._book.tasks(video.id, video.generation)
+        whole = surveyed(plan, info)
+        rest = remaining_tasks(whole, info.video, workers=workers, opening=opening) if whole else None
+        if whole is None or rest is None:
+            raise MisledError(f"Video {video.id} is not as its beginning made believe.")
+        await self._book.complete_plan(claim, plan, whole, _stamped(rest))
+        log.info("video %s: surveyed, %d more tasks", video.id, len(rest))
+
+    async def _probed(self, video: Video, source: Input) -> SourceInfo:
+        try:
+            return await probe(source, bounds=self._bounds, limits=self._limits)
+        except UnsupportedMediaError as error:
+            await self._catalog.refuse(video.id, video.generation, str(error))
+            raise PermanentJobError(str(error)) from error
+
+
+def _stamped(tasks: tuple[Task, ...]) -> list[Task]:
+    now = now_ms()
+    return [task.model_copy(update={"published_at_ms": now}) for task in tasks]

@@ -27,6 +27,7 @@ class MessageType(StrEnum):
     PICTURES = "transcode.pictures"
     STORYBOARD = "transcode.storyboard"
     CAPTIONS = "transcode.captions"
+    SAMPLES = "transcode.samples"
     SURVEY = "transcode.survey"
     VERIFY = "transcode.verify"
     VIDEO_EVENT = "video.event"
@@ -59,11 +60,11 @@ class VerifyJob(Record):
     generation: int
 
 
-class VideoEvent(Record):
 Job = PlanJob | TaskJob | VerifyJob
 """What workers are asked to do."""
 
 
+class VideoEvent(Record):
     """Something about a video changed; `status` and `progress` as they were then.
 
     Routing keys: `video.status`, `video.progress`, and for the workers `video.deleted`, `video.cancelled`.

@@ -33,7 +33,8 @@ async def make_poster(source: Input, plan: Plan, *, limits: Limits = _LIMITS) ->
         (r for r in reversed(plan.renditions) if min(r.width, r.height) <= _POSTER_LINES), plan.renditions[0]
     )
     try:
-        stream = await collect(command.poster(source, rendition), limits=limits, max_bytes=_MAX_BYTES)
+        arguments = command.poster(source, rendition, plan.treatment)
+        stream = await collect(arguments, limits=limits, max_bytes=_MAX_BYTES)
     except ExitError as error:
         raise PermanentJobError("No picture could be decoded.") from error
     if not stream:

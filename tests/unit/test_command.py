@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from services.shared.treatment import Colours, Treatment
 from services.shared.video import AudioTrack, Piece, Plan, Rational, Rendition
 from services.transcoder import command
 from services.transcoder.command import Input
@@ -46,7 +47,7 @@ def test_every_program_that_opens_a_source_is_kept_to_its_protocol_and_format():
         command.probe_sound(RANGES, from_s=3.5),
         command.piece(RANGES, PLAN, MIDDLE, seek_s=2.64, targets=TARGETS),
         command.audio(RANGES, PLAN, AudioTrack(index=0, duration_samples=48_000), target="pipe:7"),
-        command.poster(RANGES, PLAN.renditions[0]),
+        command.poster(RANGES, PLAN.renditions[0], PLAN.treatment),
     ]
     for arguments in made:
         assert value(arguments, "-protocol_whitelist") == "http,tcp"
@@ -104,3 +105,39 @@ def test_sound_is_laid_against_the_beginning_of_the_picture():
 
 def test_progress_is_asked_for_on_standard_output():
     assert command.with_progress(["ffmpeg", "-y"])[:3] == ["ffmpeg", "-progress", "pipe:1"]
+
+
+def graph_of(treatment: Treatment, *, lead: int = 0, tail: int = 0, work: Piece = MIDDLE) -> str:
+    plan = PLAN.model_copy(update={"treatment": treatment, "lead_frames": lead, "tail_frames": tail})
+    seek_s = None if not work.first_frame else 2.64
+    return value(command.piece(FILE, plan, work, seek_s=seek_s, targets=TARGETS), "-filter_complex")
+
+
+def test_fields_are_woven_apart_before_pictures_are_chosen():
+    graph = graph_of(Treatment(interlaced=True))
+    assert graph.index("setpts") < graph.index("bwdif=deint=interlaced") < graph.index("fps=30000/1001")
+
+
+def test_colours_are_converted_once_for_all_renditions_and_labelled_in_each():
+    wide = Colours(primaries="bt2020", transfer="smpte2084", matrix="bt2020nc")
+    graph = graph_of(Treatment(convert_from=wide, peak_nits=1000, label=Colours.bt709()))
+    assert graph.index("trim") < graph.index("transferin=smpte2084") < graph.index("split")
+    assert graph.count("tonemap=hable:desat=0:peak=10.0") == 1
+    assert graph.count("setparams=color_primaries=bt709:color_trc=bt709:colorspace=bt709:range=tv") == 2
+
+
+def test_plans_from_before_there_were_treatments_are_encoded_as_they_were_begun():
+    graph = graph_of(Treatment())
+    assert not any(name in graph for name in ("bwdif", "zscale", "setparams", "tpad", "start_time"))
+
+
+def test_the_first_picture_is_repeated_only_where_decoding_begins_with_it():
+    first = MIDDLE.model_copy(update={"first_frame": 0, "end_frame": 120, "segments": 1})
+    assert "round=near:start_time=0" in graph_of(Treatment(), lead=50, work=first)
+    assert "start_time" not in graph_of(Treatment(), lead=50)
+
+
+def test_the_last_picture_is_repeated_to_the_planned_end():
+    assert "tpad=stop=-1:stop_mode=clone" in graph_of(Treatment(), tail=100, work=LAST)
+    assert "trim=end_pts=900:start_pts=120" in graph_of(Treatment(), tail=100, work=LAST)
+    assert "tpad" not in graph_of(Treatment(), tail=100)

@@ -7,21 +7,26 @@ from typing import Final
 import ffmpeg
 
 from services.shared.storyboard import Storyboard
+from services.shared.treatment import Treatment
 from services.shared.video import Rendition
 from services.transcoder.command.compiling import compiled
 from services.transcoder.command.inputs import Input
+from services.transcoder.command.treatment import converted, deinterlaced
 
 _POSTER_S: Final = 10
 _POSTER_BATCH_FRAMES: Final = 25
 
 
-def poster(source: Input, rendition: Rendition) -> list[str]:
+def poster(source: Input, rendition: Rendition, treatment: Treatment) -> list[str]:
     """A few typical pictures from the first seconds, as JPEG files one after the other on standard output."""
     opened = ffmpeg.input(source.url, t=_POSTER_S, threads=1, **source.options)
-    pictures = (
-        opened["V:0"]
+    small = (
+        deinterlaced(opened["V:0"], treatment)
         .filter("scale", rendition.width, rendition.height, flags="bicubic")
         .filter("setsar", 1)
+    )
+    pictures = (
+        converted(small, treatment)
         .filter("thumbnail", _POSTER_BATCH_FRAMES)
         .output("pipe:1", format="image2pipe", **{"c:v": "mjpeg", "q:v": 4, "fps_mode": "passthrough"})
     )

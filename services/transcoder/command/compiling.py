@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Final
 
 import ffmpeg
+
+_PROGRAM: Final = (
+    *("ffmpeg", "-nostdin", "-hide_banner", "-y", "-filter_complex_threads", "1"),
+    # However much of a piece cannot be decoded and is concealed: others judge what comes out.
+    *("-max_error_rate", "1"),
+)
 
 
 def compiled(outputs: Iterable[Any], *, before: Sequence[str] = (), loglevel: str = "warning") -> list[str]:
@@ -16,8 +22,8 @@ def compiled(outputs: Iterable[Any], *, before: Sequence[str] = (), loglevel: st
         before: options of the whole process, which must stand before its inputs.
         loglevel: what ffmpeg may say on stderr.
     """
-    program = ["ffmpeg", "-nostdin", "-hide_banner", "-v", loglevel, "-y", "-filter_complex_threads", "1"]
-    return list(ffmpeg.compile(ffmpeg.merge_outputs(*outputs), cmd=[*program, *before]))
+    program = [*_PROGRAM, "-v", loglevel, *before]
+    return list(ffmpeg.compile(ffmpeg.merge_outputs(*outputs), cmd=program))
 
 
 def with_progress(arguments: Sequence[str]) -> list[str]:

@@ -127,7 +127,7 @@ class TranscoderSettings(Settings):
     sandbox_readable: Annotated[tuple[Path, ...], NoDecode] = ()
     """Files and folders that ffmpeg needs in order to start, where it is not installed as usual; comma
     separated."""
-    verify: bool = False
+    verify: bool = True
     """Look at each finished video as a whole, while there is nothing else to do; see docs/transcoding.md."""
     sweep_interval_s: float = Field(default=10.0, gt=0)
     """How often lost messages and forgotten videos are looked for."""

@@ -95,6 +95,33 @@ def test_what_we_write_into_manifests_is_what_we_read_there():
         assert objection_to(name, text, looked_at.shown, looked_at.outlines) == ""
 
 
+@pytest.mark.parametrize(
+    ("name", "edit", "problem"),
+    [
+        ("manifest.mpd", (b' d="', b' d="1'), "gives other segments of"),
+        ("manifest.mpd", (b"startNumber", b"media='x' startNumber"), "cannot be read"),
+        ("manifest.mpd", (b"240p-g0-init.mp4", b"480p-g0-init.mp4"), "gives other segments of 240p"),
+        ("manifest.mpd", (b'id="240p"', b'id="241p"'), "tells of the tracks 241p, 480p, a0"),
+        ("manifest.mpd", (b'"static"', b'"dynamic"'), "still growing"),
+        ("manifest.mpd", (b"PT16.", b"PT15."), "another duration"),
+        ("manifest.mpd", (b"</MPD>", b""), "cannot be read"),
+        ("a0.m3u8", (b"a0-g0-00001.m4s", b"a0-g0-00002.m4s"), "names other segments"),
+        ("a0.m3u8", (b"a0-g0-init.mp4", b"a0-g1-init.mp4"), "names another initialisation segment"),
+        ("a0.m3u8", (b"EXTINF:4", b"EXTINF:3"), "gives other durations"),
+        ("a0.m3u8", (b"#EXT-X-ENDLIST", b""), "still growing"),
+        ("master.m3u8", (b"a0.m3u8", b"a1.m3u8"), "does not tell of a0"),
+    ],
+)
+def test_a_manifest_that_says_something_else_is_objected_to(
+    name: str, edit: tuple[bytes, bytes], problem: str
+):
+    looked_at = case()
+    text = final_files(looked_at.plan, looked_at.shown.available)[name]
+    edited = text.replace(*edit)
+    assert edited != text
+    assert problem in objection_to(name, edited, looked_at.shown, looked_at.outlines)
+
+
 @pytest.mark.parametrize("repeats", ["9999999999999", "-1", "many"])
 def test_a_timeline_cannot_exhaust_who_reads_it(repeats: str):
     looked_at = case()

@@ -10,6 +10,7 @@ from services.shared.content import ContentStore
 from services.shared.errors import FencedError, NotFoundError, PermanentJobError
 from services.shared.messages import TaskJob
 from services.shared.verification import Fault, FaultKind, Outcome, Verification
+from services.shared.video import AFTERWARDS
 from services.transcoder.progress import Progress
 from services.transcoder.runner import TaskRunner
 from services.transcoder.verification.case import Case
@@ -29,12 +30,14 @@ class Order:
     """A task's name; empty: the manifests."""
     tracks: tuple[str, ...] = ()
     """Of the task's piece; empty: all."""
+    original: bool = False
+    """Whether it takes the original."""
     files: set[str] = field(default_factory=set)
     """What is missing of it."""
 
 
 def orders(case: Case, faults: Iterable[Fault]) -> list[Order]:
-    """What to make again, so that missing files come back: as little as possible."""
+    """What to make again, so that missing files come back: as little as possible, in an order that works."""
     found: dict[tuple[str, str], Order] = {}
     for fault in faults:
         if fault.kind is not FaultKind.MISSING or fault.outcome is not Outcome.OPEN:
@@ -42,13 +45,13 @@ def orders(case: Case, faults: Iterable[Fault]) -> list[Order]:
         task = case.makers.get(fault.file)
         if task:
             tracks = (fault.track,) if task.piece else ()
-            order = Order(task=task.name, tracks=tracks)
+            order = Order(task=task.name, tracks=tracks, original=task.kind not in AFTERWARDS)
         elif fault.file in case.manifests:
             order = Order(task="")
         else:
             continue
         found.setdefault((order.task, fault.track), order).files.add(fault.file)
-    return [*found.values()]
+    return sorted(found.values(), key=lambda order: bool(order.task) and not order.original)
 
 
 def given_up(record: Verification) -> Verification:
@@ -82,18 +85,28 @@ class Mending:
             TransientJobError: something passing is to blame.
             UnavailableError: a backing service is away.
         """
-        video = self._case.video
-        log.info("video %s: making %s again", video.id, order.task or "manifests")
-        try:
-            await self._make(order)
-            why = ""
-        except (PermanentJobError, NotFoundError) as error:
-            why = f"It could not be made again: {error}"
-        except FencedError:
-            return record  # somebody else does just that
+        if order.original and self._original_is_lost(record):
+            why = "It cannot be made again, since parts of the original are missing, too."
+        else:
+            why = await self._made(order)
         back = {file for file in order.files if await self._is_there(file)}
         faults = tuple(_after(fault, order.files, back, why) for fault in record.faults)
         return record.model_copy(update={"faults": faults})
+
+    def _original_is_lost(self, record: Verification) -> bool:
+        missing = {fault.file for fault in record.faults if fault.kind is FaultKind.MISSING}
+        return not missing.isdisjoint(self._case.originals)
+
+    async def _made(self, order: Order) -> str:
+        """Make something again; why that failed, empty: it did not."""
+        log.info("video %s: making %s again", self._case.video.id, order.task or "manifests")
+        try:
+            await self._make(order)
+        except (PermanentJobError, NotFoundError) as error:
+            return f"It could not be made again: {error}"
+        except FencedError as error:
+            return f"Somebody else may be making it again: {error}"
+        return ""
 
     async def _make(self, order: Order) -> None:
         video_id, generation = self._case.video.id, self._case.video.generation

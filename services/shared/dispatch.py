@@ -28,6 +28,7 @@ _TYPES: Final = {
     TaskKind.PICTURES: MessageType.PICTURES,
     TaskKind.STORYBOARD: MessageType.STORYBOARD,
     TaskKind.CAPTIONS: MessageType.CAPTIONS,
+    TaskKind.SAMPLES: MessageType.SAMPLES,
     TaskKind.SURVEY: MessageType.SURVEY,
 }
 

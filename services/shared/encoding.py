@@ -17,3 +17,5 @@ class Encoding(Record):
     """Effort, in the encoder's own words."""
     quality: int = 23
     """Constant quality (CRF and its like) on the encoder's own scale; smaller is better."""
+    stitchable: bool = False
+    """Pieces may differ in quality: the decoder's configuration must not depend on it."""

@@ -110,6 +110,8 @@ class TranscoderSettings(Settings):
     ladder: str = Field(default="h264", min_length=1)
     """What videos are encoded in: codec profiles, comma separated (h264, hevc, vp9, av1, h264_nvenc, …), or
     the path of a TOML file. See docs/transcoding.md."""
+    per_title: bool = False
+    """Encode videos that look as good with less quality so, judged by samples of each."""
     max_pixels: int = Field(default=8192 * 4608, gt=0)
     max_duration_s: float = Field(default=24 * 3600.0, gt=0)
     max_attempts: int = Field(default=5, ge=1, le=20)

@@ -204,6 +204,11 @@ class Plan(Record):
         return frozenset(r.encoding.profile for r in self.renditions if r.name in wanted)
 
     @property
+    def flexible(self) -> bool:
+        """Whether pieces may differ in quality."""
+        return any(rendition.encoding.stitchable for rendition in self.renditions)
+
+    @property
     def segments(self) -> int:
         """Number of video segments per rendition."""
         return -(-self.frames // self.segment_frames)
@@ -225,6 +230,8 @@ class Piece(Record):
     renditions: tuple[str, ...]
     seeks_s: tuple[float | None, ...]
     """Where to seek in the source, best first, the fall-backs behind; None: read from the beginning."""
+    relief: int = 0
+    """By how many steps coarser than planned it is encoded, because more would not be seen."""
 
 
 class TaskKind(StrEnum):
@@ -235,10 +242,13 @@ class TaskKind(StrEnum):
     PICTURES = "pictures"
     STORYBOARD = "storyboard"
     CAPTIONS = "captions"
+    SAMPLES = "samples"
     SURVEY = "survey"
 
 
-EXTRAS: Final = frozenset({TaskKind.PICTURES, TaskKind.STORYBOARD, TaskKind.CAPTIONS})
+EXTRAS: Final = frozenset(
+    {TaskKind.PICTURES, TaskKind.STORYBOARD, TaskKind.CAPTIONS, TaskKind.SAMPLES}
+)
 """Kinds of tasks that a video is ready without, and goes without if they fail."""
 
 AFTERWARDS: Final = frozenset({TaskKind.STORYBOARD})

@@ -50,7 +50,7 @@ async def serve(settings: TranscoderSettings, stop: asyncio.Event) -> None:
     Raises:
         TritonTubeError: it cannot start, or a part of it died.
     """
-    ladder = load_ladder(settings.ladder)
+    ladder = load_ladder(settings.ladder, per_title=settings.per_title)
     with (
         scratch(settings.work_dir, settings.instance, reserve_bytes=settings.work_reserve_bytes) as folder,
         sandbox(settings.sandbox, readable=settings.sandbox_readable) as box,

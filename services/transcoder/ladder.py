@@ -114,6 +114,8 @@ class Ladder(BaseModel):
 
     codec: tuple[Rungs, ...] = Field(min_length=1)
     """The first one is what everybody gets: its lowest rung is what a video becomes playable with."""
+    per_title: bool = False
+    """Whether a video that needs less quality than others gets less: see `services.transcoder.complexity`."""
 
     @field_validator("codec")
     @classmethod
@@ -149,7 +151,8 @@ class Ladder(BaseModel):
             raise UnsupportedMediaError(
                 f"The picture of {width} by {height} pixels is too small for {self.codec[0].profile}."
             )
-        return tuple(sorted(rungs, key=lambda rung: min(rung.width, rung.height)))
+        ordered = sorted(rungs, key=lambda rung: min(rung.width, rung.height))
+        return tuple(_stitchable(rung) if self.per_title else rung for rung in ordered)
 
 
 H264: Final = Ladder(codec=(Rungs(profile="h264"),))
@@ -202,6 +205,10 @@ def _complaints(error: ValidationError) -> str:
         for item in error.errors()
     ]
     return "; ".join(said)
+
+
+def _stitchable(rung: Rendition) -> Rendition:
+    return rung.model_copy(update={"encoding": rung.encoding.model_copy(update={"stitchable": True})})
 
 
 def _scaled(side: int, scale: float) -> int:

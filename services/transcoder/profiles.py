@@ -40,6 +40,10 @@ class Profile:
     """Effort, in the encoder's own words, unless the ladder says otherwise."""
     quality: int
     """Constant quality on the encoder's own scale, unless the ladder says otherwise."""
+    coarsest: int = 51
+    """The end of that scale."""
+    step: float = 1.0
+    """What changes the size on that scale by as much as 1 does on x264's: about an eighth."""
     presets: tuple[str, ...]
     """All of its efforts, fastest first."""
     min_side: int = 16
@@ -83,6 +87,8 @@ _SOFTWARE: Final = (
         encoder="libvpx-vp9",
         preset="5",
         quality=34,
+        coarsest=63,
+        step=1.25,
         presets=_descending(8),
     ),
     Profile(
@@ -91,6 +97,8 @@ _SOFTWARE: Final = (
         encoder="libsvtav1",
         preset="10",
         quality=35,
+        coarsest=63,
+        step=1.25,
         presets=_descending(13),
         min_side=64,
     ),

@@ -35,6 +35,7 @@ from services.transcoder.progress import Progress
 from services.transcoder.pusher import SegmentPusher
 from services.transcoder.session import Session
 from services.transcoder.survey import MisledError, Surveyor
+from services.transcoder.titles import Titles
 from services.transcoder.track import SegmentSink
 from services.transcoder.vigil import Vigil
 from services.transcoder.wanted import wanted
@@ -75,6 +76,7 @@ class TaskRunner:
         self._surveyor = surveyor
         self._encoders = encoders
         self._limits = limits
+        self._titles = Titles(book=book, limits=limits)
         self._extras = Extras(book=book, content=content, limits=limits)
 
     async def run(self, job: TaskJob, *, take_over: bool) -> None:
@@ -180,6 +182,8 @@ class TaskRunner:
         if claim.task.kind is TaskKind.SURVEY:
             await self._surveyor.survey(video, plan, claim, given)
             return Encoded(frames=0, tracks={})
+        if claim.task.kind is TaskKind.SAMPLES:
+            return await self._titles.ease(plan, claim, given)
         if claim.task.kind in EXTRAS:
             return await self._extras.make(plan, claim, given)
         try:

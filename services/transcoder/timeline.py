@@ -59,6 +59,8 @@ many pixels take the encoder some three seconds, beside which that is little."""
 _LEAST_WORTH: Final = Fraction(1, 3)
 """Of that: even the last pieces, which are short so that all workers end together, are worth so much."""
 
+_BEFORE_SAMPLES: Final = 2
+"""Pieces that are encoded before samples are taken of the others."""
 _MIN_TIMESCALE: Final = 10_000
 _MATROSKA_SEEK_MARGIN_S: Final = 0.14
 _FALLBACK_KEY_FRAMES: Final = 2
@@ -186,7 +188,8 @@ def make_tasks(
 
     The first segment in the lowest rendition comes first, alone, because it makes the video playable
     soonest; then its main sound, the first segment's other renditions, the pictures, and the rest: other
-    sound tracks, and each piece in all renditions. Captions and the storyboard come last.
+    sound tracks, and each piece in all renditions. Captions and the storyboard come last. Where pieces may
+    differ in quality, samples are taken as soon as there is something to watch meanwhile.
 
     Args:
         plan: the plan.
@@ -201,8 +204,10 @@ def make_tasks(
     bounds = zip(cuts, [*cuts[1:], None], strict=True)
     first, *rest = (_piece(plan, video, index, bound) for index, bound in enumerate(bounds))
     others = (_sound_task(track) for track in plan.audio[1:])
-    pieces = (_video_task(piece) for piece in rest)
-    ordered = (*_urgent_tasks(plan, first), *others, *pieces, *_late_tasks(plan))
+    pieces = [_video_task(piece) for piece in rest]
+    samples = [Task(name="samples", kind=TaskKind.SAMPLES)] if plan.flexible else []
+    bulk = (*others, *pieces[:_BEFORE_SAMPLES], *samples, *pieces[_BEFORE_SAMPLES:])
+    ordered = (*_urgent_tasks(plan, first), *bulk, *_late_tasks(plan))
     # Numbered, so that whoever lists them by name sees them in this order too.
     return tuple(
         task.model_copy(update={"name": f"{number:05d}-{task.name}"}) for number, task in enumerate(ordered)

@@ -45,10 +45,13 @@ _KINDS: Final[Mapping[str, type[Job]]] = {
     MessageType.PICTURES: TaskJob,
     MessageType.STORYBOARD: TaskJob,
     MessageType.CAPTIONS: TaskJob,
+    MessageType.SAMPLES: TaskJob,
     MessageType.SURVEY: TaskJob,
     MessageType.VERIFY: VerifyJob,
 }
-_EXTRAS: Final = frozenset({MessageType.PICTURES, MessageType.STORYBOARD, MessageType.CAPTIONS})
+_EXTRAS: Final = frozenset(
+    {MessageType.PICTURES, MessageType.STORYBOARD, MessageType.CAPTIONS, MessageType.SAMPLES}
+)
 
 _NOT_THE_JOB: Final = (DeadlyJobError, ForeignEncoderError)
 """Here less would not be better: it costs as many workers again, or fits no better."""

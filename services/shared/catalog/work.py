@@ -251,6 +251,23 @@ class WorkBook:
         done = task.model_copy(update={"result": result})
         await self._etcd.txn([unchanged(kv)], [put_op(kv.key, done.encode())])
 
+    async def relieve(self, claim: Claim, name: str, steps: int) -> bool:
+        """Have a piece that nobody has begun encoded coarser; whether that is so now.
+
+        Args:
+            claim: of the task that found out that it may be.
+            name: of the piece's task.
+            steps: by how much.
+        """
+        kv = await self._etcd.get(keys.task(claim.video_id, claim.generation, name))
+        task = Task.model_validate_json(kv.value) if kv else None
+        if kv is None or task is None or task.done or task.piece is None:
+            return False
+        eased = task.model_copy(update={"piece": task.piece.model_copy(update={"relief": steps})})
+        unbegun = absent(keys.claim(claim.video_id, claim.generation, name))
+        wanted = [unchanged(kv), unbegun, value_is(claim.key, claim.value)]
+        return (await self._etcd.txn(wanted, [put_op(kv.key, eased.encode())])).succeeded
+
     async def release(self, claim: Claim) -> None:
         """Give a claim back without a result. No effect if it is no longer ours."""
         await self._etcd.txn([value_is(claim.key, claim.value)], [delete_op(claim.key)])

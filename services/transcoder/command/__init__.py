@@ -18,6 +18,7 @@ from services.transcoder.command.probing import (
     probe_streams,
 )
 from services.transcoder.command.remuxing import remux
+from services.transcoder.command.samples import SAMPLED_RELIEFS, sample
 from services.transcoder.command.texts import texts
 from services.transcoder.command.video import piece
 
@@ -25,6 +26,7 @@ __all__ = [
     "MAX_PIXELS",
     "MAX_STREAMS",
     "PROBE_FORMATS",
+    "SAMPLED_RELIEFS",
     "Input",
     "audio",
     "count_frames",
@@ -38,6 +40,7 @@ __all__ = [
     "probe_packets",
     "probe_streams",
     "remux",
+    "sample",
     "sheets",
     "texts",
     "with_progress",

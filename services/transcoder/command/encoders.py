@@ -30,6 +30,14 @@ def encoder(rendition: Rendition, *, segment_frames: int) -> Options:
     return {"c:v": chosen.encoder, **_OPTIONS[chosen.encoder](rendition, segment_frames), **_tag(chosen)}
 
 
+def eased(rendition: Rendition, relief: int) -> Rendition:
+    """The rendition, by so many steps of quality coarser."""
+    encoding = rendition.encoding
+    chosen = PROFILES[encoding.profile]
+    quality = min(encoding.quality + round(relief * chosen.step), chosen.coarsest)
+    return rendition.model_copy(update={"encoding": encoding.model_copy(update={"quality": quality})})
+
+
 def prepared(frames: Any, rendition: Rendition) -> Any:
     """The pictures in the form in which the rendition's encoder takes them."""
     chosen = PROFILES[rendition.encoding.profile]
@@ -74,7 +82,8 @@ def _x264(rendition: Rendition, size: int) -> Options:
         **_capped(rendition),
         # Key frames at segment starts and nowhere else. The zone lifts the first key frame of each run,
         # which x264 makes weaker than later ones because it has no history to judge by.
-        "x264-params": f"keyint={size}:min-keyint={size}:scenecut=0:open-gop=0:threads=1:zones=0,0,b=1.4",
+        "x264-params": f"keyint={size}:min-keyint={size}:scenecut=0:open-gop=0:threads=1:zones=0,0,b=1.4"
+        + ":stitchable=1" * rendition.encoding.stitchable,
     }
 
 

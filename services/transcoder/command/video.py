@@ -9,7 +9,7 @@ import ffmpeg
 
 from services.shared.video import Piece, Plan, Rendition
 from services.transcoder.command.compiling import compiled
-from services.transcoder.command.encoders import devices, encoder, prepared
+from services.transcoder.command.encoders import devices, eased, encoder, prepared
 from services.transcoder.command.inputs import Input
 from services.transcoder.command.treatment import converted, deinterlaced, scaled
 
@@ -64,7 +64,7 @@ def _cut_out(frames: Any, plan: Plan, work: Piece) -> Any:
 
 def _rendition_output(frames: Any, plan: Plan, work: Piece, rendition: Rendition, target: str) -> Any:
     picture = scaled(frames, plan.treatment, width=rendition.width, height=rendition.height)
-    encoded = encoder(rendition, segment_frames=plan.segment_frames)
+    encoded = encoder(eased(rendition, work.relief), segment_frames=plan.segment_frames)
     return prepared(picture, rendition).output(target, **encoded, **_fragmented_mp4(plan, work))
 
 

@@ -1,0 +1,79 @@
+"""A plan for a video's beginning is replaced by one for all of it, by whoever has the claim on the survey."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import pytest
+import pytest_asyncio
+
+from services.shared.catalog import Claim, WorkBook
+from services.shared.errors import FencedError, UnavailableError
+from services.shared.etcd import EtcdClient
+from services.shared.video import AudioTrack, Plan, Rational, Rendition, Task, TaskKind, new_video_id
+
+PLAN = Plan(
+    generation=0,
+    time_base=Rational(num=1, den=12_800),
+    start_ticks=0,
+    fps=Rational(num=25, den=1),
+    frames=30_000,
+    segment_frames=100,
+    timescale=12_800,
+    renditions=(Rendition(name="240p", width=426, height=240, bitrate=400_000),),
+    audio=(AudioTrack(index=0, duration_samples=1), AudioTrack(index=1, duration_samples=1)),
+    input_format="mov",
+    encoder="x264",
+    surveyed=False,
+)
+WHOLE = PLAN.model_copy(update={"frames": 29_990, "surveyed": True})
+SURVEY = Task(name="00000-survey", kind=TaskKind.SURVEY, urgent=True)
+MANY = 250
+"""More than fit into a transaction."""
+
+REST = [Task(name=f"{number:05d}-piece", kind=TaskKind.VIDEO, order=number) for number in range(1, MANY + 1)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Begun:
+    """A video whose beginning is planned, and the claim on its survey."""
+
+    book: WorkBook
+    claim: Claim
+
+    async def plan(self) -> Plan | None:
+        return await self.book.plan(self.claim.video_id, 0)
+
+    async def names(self) -> list[str]:
+        return [task.name for task in await self.book.tasks(self.claim.video_id, 0)]
+
+
+@pytest_asyncio.fixture
+async def begun(etcd_client: EtcdClient) -> AsyncIterator[Begun]:
+    book, video_id = WorkBook(etcd_client), new_video_id()
+    await book.write_plan(video_id, PLAN, [SURVEY])
+    async with etcd_client.lease(60) as lease:
+        claim = await book.claim(video_id, 0, SURVEY.name, worker="w", lease_id=lease.id, take_over=False)
+        yield Begun(book=book, claim=claim)
+
+
+async def test_the_whole_plan_takes_the_place_of_the_first_one_and_brings_its_tasks(begun: Begun) -> None:
+    await begun.book.complete_plan(begun.claim, PLAN, WHOLE, REST)
+    assert await begun.plan() == WHOLE
+    assert await begun.names() == [SURVEY.name, *(task.name for task in REST)]
+
+
+async def test_whoever_has_lost_the_claim_changes_nothing(begun: Begun) -> None:
+    await begun.book.release(begun.claim)
+    with pytest.raises(FencedError):
+        await begun.book.complete_plan(begun.claim, PLAN, WHOLE, REST)
+    assert await begun.plan() == PLAN
+    assert await begun.names() == [SURVEY.name]
+
+
+async def test_a_track_left_out_meanwhile_has_the_plan_looked_at_again(begun: Begun) -> None:
+    await begun.book.omit(begun.claim.video_id, 0, "a1")
+    with pytest.raises(UnavailableError):
+        await begun.book.complete_plan(begun.claim, PLAN, WHOLE, REST)
+    assert await begun.names() == [SURVEY.name]

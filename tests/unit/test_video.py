@@ -5,11 +5,16 @@ from services.shared.video import (
     TRANSITIONS,
     Source,
     Status,
+    Task,
+    TaskKind,
+    TaskResult,
     Video,
     check_video_id,
+    due,
     final_file,
     new_video_id,
     segment_file,
+    tracks_complete,
 )
 
 SOURCE = Source(size_bytes=1, sha256="0" * 64, part_bytes=1 << 20, parts=1)
@@ -64,3 +69,25 @@ def test_a_record_of_a_newer_version_can_be_read():
 def test_file_names_carry_the_generation():
     assert segment_file("720p", 2, 31) == "720p-g2-00031.m4s"
     assert final_file("manifest.mpd", 0) == "manifest-g0.mpd"
+
+
+def task(kind: TaskKind, order: int, *, done: bool = False) -> Task:
+    return Task(name=kind, kind=kind, order=order, result=TaskResult(worker="w") if done else None)
+
+
+def test_what_needs_finished_tracks_is_due_only_when_they_are():
+    board, captions = task(TaskKind.STORYBOARD, 3), task(TaskKind.CAPTIONS, 2)
+    piece, sound = task(TaskKind.VIDEO, 1), task(TaskKind.AUDIO, 0, done=True)
+    assert due([board, captions, piece, sound]) == [piece, captions]
+    assert not tracks_complete([board, captions, piece, sound])
+    finished = task(TaskKind.VIDEO, 1, done=True)
+    assert due([board, captions, finished, sound]) == [captions, board]
+    assert tracks_complete([board, captions, finished, sound])
+
+
+def test_sweepers_look_after_a_ready_video_as_long_as_extras_are_due():
+    ready = video(Status.READY)
+    assert not ready.work_remains
+    assert ready.model_copy(update={"extras_due": True}).work_remains
+    assert video(Status.PROCESSING).work_remains
+    assert not video(Status.FAILED).model_copy(update={"extras_due": True}).work_remains

@@ -28,7 +28,6 @@ class MessageType(StrEnum):
     STORYBOARD = "transcode.storyboard"
     CAPTIONS = "transcode.captions"
     SAMPLES = "transcode.samples"
-    SAMPLES = "transcode.samples"
     SURVEY = "transcode.survey"
     VERIFY = "transcode.verify"
     VIDEO_EVENT = "video.event"

@@ -27,8 +27,8 @@ from services.shared.video import AFTERWARDS, EXTRAS, Plan, Status, TaskKind, Ta
 from services.transcoder.audio import encode_audio
 from services.transcoder.command import Input
 from services.transcoder.encode import Encoded, PieceJob, encode_piece
-from services.transcoder.extras import Extras
 from services.transcoder.encoders import Encoders, fits
+from services.transcoder.extras import Extras
 from services.transcoder.feed import OfferedSource, SourceFeed
 from services.transcoder.process import Limits
 from services.transcoder.progress import Progress

@@ -46,8 +46,8 @@ _KINDS: Final[Mapping[str, type[Job]]] = {
     MessageType.STORYBOARD: TaskJob,
     MessageType.CAPTIONS: TaskJob,
     MessageType.SAMPLES: TaskJob,
-    MessageType.SURVEY: TaskJob,
     MessageType.VERIFY: VerifyJob,
+    MessageType.SURVEY: TaskJob,
 }
 _EXTRAS: Final = frozenset(
     {MessageType.PICTURES, MessageType.STORYBOARD, MessageType.CAPTIONS, MessageType.SAMPLES}

@@ -96,10 +96,7 @@ class TaskRunner:
         video, plan = await self._current(job)
         claim = await self._claim(job, take_over=take_over)
         try:
-            await self._check_encoders(plan, claim)
-            work = self._do(video, plan, claim, job)
-            result = await self._vigil.over(work, key=claim.key, check=lambda: self._check(job, claim))
-            await self._book.finish(claim, result)
+            result = await self._done(video, plan, claim, job)
         except UnfitPieceError as error:
             await wanted(self._catalog, job)  # the ring refuses what belongs to a video that was given up
             if job.redo:
@@ -110,10 +107,20 @@ class TaskRunner:
             log.warning("%s Planning it anew.", error)
             await self._dispatcher.plan(await self._restarted(video, careful=True))
             return
-        finally:
-            await self._give_back(claim)
         log.info("video %s: %s done in %.1f s", video.id, job.task, result.elapsed_s)
         await self._progress.advance(video.id, video.generation)
+
+    async def _done(self, video: Video, plan: Plan, claim: Claim, job: TaskJob) -> TaskResult:
+        """Do a claimed task and record its result; failing that, give the claim back."""
+        try:
+            await self._check_encoders(plan, claim)
+            work = self._do(video, plan, claim, job)
+            result = await self._vigil.over(work, key=claim.key, check=lambda: self._check(job, claim))
+            await self._book.finish(claim, result)
+        except BaseException:
+            await self._give_back(claim)
+            raise
+        return result
 
     async def _current(self, job: TaskJob) -> tuple[Video, Plan]:
         video = await wanted(self._catalog, job)

@@ -13,7 +13,20 @@ from itertools import groupby
 from pathlib import Path
 from typing import Final
 
-from bench import balance, fleet, ladder, machine, moves, objects, report, serve, start, upload, workers
+from bench import (
+    balance,
+    fleet,
+    ladder,
+    machine,
+    moves,
+    objects,
+    report,
+    serve,
+    start,
+    titles,
+    upload,
+    workers,
+)
 from bench.measure import Row
 from services.shared.errors import TritonTubeError
 
@@ -41,6 +54,7 @@ BENCHMARKS: Final = {
     "ladder": Benchmark(
         title="A ladder in pieces against one ffmpeg process", run=ladder.run, rounds=1, quick_rounds=1
     ),
+    "titles": Benchmark(title="Quality by title", run=titles.run, rounds=1, quick_rounds=1),
     "workers": Benchmark(title="One and two workers", run=workers.run, rounds=3, quick_rounds=1),
     "fleet": Benchmark(title="What 1,000 workers would wait for", run=fleet.run, rounds=2, quick_rounds=1),
     "start": Benchmark(title="From an upload to the first picture", run=start.run, rounds=3, quick_rounds=1),

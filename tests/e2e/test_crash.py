@@ -14,7 +14,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from services.shared.catalog import WorkBook
+from services.shared.catalog import VERIFY, WorkBook
 from services.shared.etcd import EtcdClient
 from tests.harness.media import decoded_frames
 from tests.harness.playback import Representation, download, representations
@@ -109,7 +109,7 @@ async def assert_whole(stack: Stack, video: dict[str, Any], film: Film, folder: 
 async def assert_exactly_once(stack: Stack, video_id: str, film: Film) -> None:
     async with work_book(stack) as book:
         tasks = await book.tasks(video_id, 0)
-        assert await book.claimed(video_id, 0) == {}
+        assert {*await book.claimed(video_id, 0)} <= {VERIFY}
     assert all(task.done for task in tasks)
     made: dict[str, int] = {}
     for task in tasks:

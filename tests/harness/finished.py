@@ -25,7 +25,7 @@ from tests.harness.server_process import ServerProcess
 from tests.harness.storage import StorageCluster
 from tests.harness.waiting import eventually
 
-_DEADLINE_S = 120.0
+_DEADLINE_S = 240.0
 
 
 @dataclass(kw_only=True)

@@ -13,7 +13,7 @@ from urllib.parse import quote
 import grpc
 import httpx
 
-from services.shared.catalog import Catalog, Starts, WorkBook, keys
+from services.shared.catalog import VERIFY, Catalog, Starts, WorkBook, keys
 from services.shared.etcd import EtcdClient
 from services.shared.stubs.tritontube.storage.v1 import storage_pb2, storage_pb2_grpc
 from tests.harness.children import children
@@ -21,7 +21,17 @@ from tests.harness.stack import Stack
 from tests.harness.waiting import eventually
 
 _QUEUES = ("transcode.first", "transcode.bulk", "transcode.late")
-_RECORDS = ("videos", "active", "availability", "plans", "tasks", "claims", "starts")
+_RECORDS = (
+    "videos",
+    "active",
+    "availability",
+    "plans",
+    "tasks",
+    "claims",
+    "starts",
+    "verifications",
+    "unverified",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +49,11 @@ class Works:
         """Processes of ffmpeg and ffprobe that the workers have running."""
         workers = [worker.pid for worker in self.stack.endpoints.transcoders]
         return [pid for name in ("ffmpeg", "ffprobe") for worker in workers for pid in children(name, worker)]
+
+    async def begun(self, video_id: str, generation: int = 0) -> dict[str, list[str]]:
+        """Who began which task and has not said how it ended; looking at the video as a whole is no task."""
+        starts = await self.starts.of(video_id, generation)
+        return {job: workers for job, workers in starts.items() if job != VERIFY}
 
     async def busy(self, video_id: str, *, workers: int = 1) -> dict[str, str]:
         """Wait until so many workers encode pieces of a video at once: which pieces, and who."""

@@ -18,6 +18,7 @@ from services.shared.broker import Broker
 from services.shared.content.channels import Channels
 from services.shared.errors import InvalidRequestError
 from services.shared.etcd import EtcdClient
+from services.shared.pace import Pace
 from services.shared.ring.state import NodeLive
 from services.shared.rpc_server import Service, serving
 from services.shared.settings import StorageSettings
@@ -31,7 +32,6 @@ from services.storage.handoff.exchange import Links, exchange
 from services.storage.handoff.handoff import Handoff
 from services.storage.identity import Identity
 from services.storage.membership import Membership
-from services.storage.pace import Pace
 from services.storage.servicer import StorageServicer
 from services.storage.threads import Threads
 from services.storage.tombstones import Tombstones

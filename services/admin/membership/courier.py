@@ -20,6 +20,7 @@ from services.shared.broker import Broker, Envelope
 from services.shared.errors import TritonTubeError, UnavailableError
 from services.shared.lifecycle import heed_cancellation
 from services.shared.messages import HandoffEvent, HandoffReason, MessageType, handoff_queue
+from services.shared.pace import Pace
 from services.shared.ring.state import ChangeKind
 from services.shared.ring.view import RingView
 from services.shared.topology import Topology
@@ -31,6 +32,8 @@ QUIET_S: Final = 30.0
 
 _LOOK_S: Final = 5.0
 _AT_ONCE: Final = 16
+_EVENTS_PER_S: Final = 200.0
+"""At most: the process that tells has viewers to serve, and nodes get on without being told."""
 _REASONS: Final = {
     ChangeKind.ADD: HandoffReason.JOIN,
     ChangeKind.DRAIN: HandoffReason.DRAIN,
@@ -60,6 +63,7 @@ class Courier:
         self._quiet_s = quiet_s
         self._due = asyncio.Event()
         self._silence = Silence(quiet_s)
+        self._pace = Pace(_EVENTS_PER_S)
 
     def announce(self) -> None:
         """This instance has begun a change: tell every source now."""
@@ -106,6 +110,7 @@ class Courier:
 
     async def _publish_each(self, events: Iterator[HandoffEvent]) -> None:
         for event in events:
+            await self._pace.take(1)
             if event.epoch != self._topology.view.epoch:
                 return
             await self._broker.publish_job(handoff_queue(event.node), _envelope(event))

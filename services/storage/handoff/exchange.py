@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from services.shared.broker import Broker
 from services.shared.content.channels import Channels
 from services.shared.etcd import EtcdClient
+from services.shared.pace import Pace
 from services.shared.settings import StorageSettings
 from services.shared.topology import Topology
 from services.storage.disk.datafolder import DataFolder
@@ -21,7 +22,6 @@ from services.storage.handoff.reports import Reports
 from services.storage.handoff.summaries import Summaries
 from services.storage.handoff.surplus import Surplus
 from services.storage.membership import Membership
-from services.storage.pace import Pace
 from services.storage.threads import Threads
 from services.storage.upkeep.inspection import Inspector
 
@@ -79,6 +79,7 @@ def exchange(
         pusher=Pusher(
             store=store, threads=threads, peers=peers, inspector=inspector, streams=settings.handoff_streams
         ),
+        pace=pace,
         interval_s=settings.repair_interval_s,
     )
     surplus = Surplus(gear, node_id=node_id, grace_s=settings.delete_grace_s)

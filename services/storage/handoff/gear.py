@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from services.shared.pace import Pace
 from services.shared.topology import Topology
 from services.storage.disk.store import Store
 from services.storage.handoff.peers import Peers
@@ -22,5 +23,7 @@ class Gear:
     summaries: Summaries
     peers: Peers
     pusher: Pusher
+    pace: Pace
+    """Of everything that the node moves or looks through by itself."""
     interval_s: float
     """How often a destination is compared with while nothing changes."""

@@ -26,6 +26,11 @@ _MAX_PAUSE_S: Final = 15.0
 _MAX_PENDING_PAUSE_S: Final = 1.0
 """Between looks at files that other nodes are sending."""
 
+_LOOK_COST_BYTES: Final = 16 << 10
+_OFFER_COST_BYTES: Final = 8 << 10
+"""What looking up a partition here, and a file there, counts for beside the bytes that are moved: it takes as
+much of a processor as sending so many."""
+
 
 class Lane:
     """Brings one destination up to what this node holds, for as long as an epoch lasts."""
@@ -138,6 +143,7 @@ class Lane:
         """Offer files and send those that are wanted, until none is; those that are not confirmed then."""
         left, in_conflict = list(page), list[ObjectInfo]()
         while left:
+            await self._gear.pace.take(_OFFER_COST_BYTES * len(left))
             answers = await self._gear.peers.offer(self._destination, left, epoch=self._duty.epoch)
             by_answer = _sorted_by(answers, left)
             in_conflict += by_answer[Answer.CONFLICT]
@@ -165,6 +171,7 @@ class Lane:
             yield page
 
     async def _rows(self, partition: int, after: str) -> list[ObjectInfo]:
+        await self._gear.pace.take(_LOOK_COST_BYTES)
         return await self._gear.threads.run(self._gear.store.index.of_partition, partition, after=after)
 
     def _tell_lacking(self, files: Iterable[ObjectInfo]) -> None:

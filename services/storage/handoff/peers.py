@@ -9,12 +9,12 @@ from typing import Final
 from services.shared.content.channels import Channels
 from services.shared.content.nodes import bounded
 from services.shared.errors import UnavailableError
+from services.shared.pace import Pace
 from services.shared.rpc import CHUNK_BYTES, translated
 from services.shared.stubs.tritontube.storage.v1 import storage_pb2
 from services.storage.disk.objectfile import BLOCK_BYTES, ObjectFile, ObjectInfo
 from services.storage.handoff.offers import Answer
 from services.storage.handoff.summaries import Summary
-from services.storage.pace import Pace
 from services.storage.threads import Threads
 from services.storage.wire import from_wire, to_wire
 

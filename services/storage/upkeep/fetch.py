@@ -13,11 +13,11 @@ from services.shared.errors import (
     TritonTubeError,
     UnavailableError,
 )
+from services.shared.pace import Pace
 from services.shared.ring.placement import parse_key
 from services.shared.topology import Topology
 from services.storage.disk.spool import Spool
 from services.storage.disk.store import Store
-from services.storage.pace import Pace
 from services.storage.threads import Threads
 
 log = logging.getLogger(__name__)

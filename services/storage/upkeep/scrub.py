@@ -16,11 +16,11 @@ from typing import Final
 from pydantic import ValidationError
 
 from services.shared.errors import CorruptFileError, NotFoundError, UnavailableError
+from services.shared.pace import Pace
 from services.shared.video import Record
 from services.storage import metrics
 from services.storage.disk.durable import replace_file
 from services.storage.disk.store import Store
-from services.storage.pace import Pace
 from services.storage.patience import patiently
 from services.storage.threads import Threads
 from services.storage.upkeep.inspection import Inspector

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 from services.shared.content.channels import Channels
 from services.shared.content.nodes import Nodes
+from services.shared.pace import Pace
 from services.shared.settings import StorageSettings
 from services.shared.topology import Topology
 from services.storage.disk.datafolder import DataFolder
-from services.storage.pace import Pace
 from services.storage.threads import Threads
 from services.storage.upkeep.fetch import Fetcher
 from services.storage.upkeep.inspection import Inspector

@@ -7,7 +7,7 @@ from time import monotonic
 
 import pytest
 
-from services.storage.pace import LEAST_SHARE, Pace
+from services.shared.pace import LEAST_SHARE, Pace
 from tests.simulation.clock import run
 
 MB = 1_000_000

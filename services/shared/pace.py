@@ -17,7 +17,7 @@ _UP: Final = 0.02
 
 
 class Pace:
-    """So many bytes per second at most for all who share it, first come, first served.
+    """So many bytes (or events) per second at most for all who share it, first come, first served.
 
     A share is had at once and paid for by whoever comes next: nothing is saved up while nobody asks, so there
     are no bursts beyond one share.

@@ -104,7 +104,7 @@ class Preparation:
         with tempfile.TemporaryDirectory(prefix="remux-", dir=self._scratch.folder) as folder:
             path = Path(folder) / "source.mkv"
             async with self._offered(video, video.source) as given:
-                await remux(given, header.places, path, max_bytes=limit, limits=self._limits)
+                await remux(given, header, path, max_bytes=limit, limits=self._limits)
             return await self._stored(video, path)
 
     async def _stored(self, video: Video, path: Path) -> Source:

@@ -125,11 +125,6 @@ class SourceInfo:
     sound: Span | None = None
     """From the beginning of the first sound to the end of the last; None: there is none."""
 
-    @property
-    def seekable(self) -> bool:
-        """Whether pieces can be cut by seeking; otherwise the source must be remuxed first."""
-        return is_seekable(self.format_name)
-
 
 def is_seekable(format_name: str) -> bool:
     """Whether ffmpeg can seek in such a container without losing frames."""

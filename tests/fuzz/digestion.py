@@ -58,7 +58,7 @@ async def _digest(path: Path, limits: Limits, bounds: Bounds) -> Digested:
         await _planned_ahead(source, inspected, bounds, limits)
     else:
         remuxed = path.with_name(f"{path.name}.mkv")
-        await remux(source, header.places, remuxed, max_bytes=_REMUXED_BYTES, limits=limits)
+        await remux(source, header, remuxed, max_bytes=_REMUXED_BYTES, limits=limits)
         source = Input(location=str(remuxed))
     info = await probe(source, bounds=bounds, limits=limits)
     plan = make_plan(info, generation=1, encoder="test")

@@ -4,23 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 import ffmpeg
 
 from services.transcoder.command.compiling import compiled
 from services.transcoder.command.inputs import Input
 
+_AS_COUNTED: Final = "setts=pts=PTS-STARTPTS+STARTDTS:dts=DTS-STARTPTS+STARTDTS"
+"""Moves all pictures so that the first is shown when it would be decoded. AVI only counts its pictures, and
+ffmpeg adds the time that B-frames are held back; those who cut the film heard the sound without it."""
 
-def remux(source: Input, places: Sequence[int], destination: Path, *, sound: str) -> list[str]:
+
+def remux(source: Input, places: Sequence[int], destination: Path, *, sound: str, counted: bool) -> list[str]:
     """Bring streams into Matroska, for containers in which seeking loses frames. Fresh timestamps.
 
     Args:
         source: where to read.
-        places: the streams' positions in the file.
+        places: the streams' positions in the file, the video's first.
         destination: what to write.
         sound: its codec: `copy`, or what to encode it with.
+        counted: whether the file numbers its pictures and has no time stamps.
     """
     opened = ffmpeg.input(source.url, fflags="+genpts", **source.options)
     streams = [opened[str(place)] for place in places]
-    codecs = {"c:v": "copy", "c:a": sound}
-    return compiled([ffmpeg.output(*streams, f"file:{destination}", format="matroska", **codecs)])
+    shifted = {"bsf:v": _AS_COUNTED} if counted else {}
+    made = {"format": "matroska", "c:v": "copy", "c:a": sound, **shifted}
+    return compiled([ffmpeg.output(*streams, f"file:{destination}", **made)])

@@ -24,10 +24,10 @@ from typing import Final
 
 from services.shared.errors import JobError, PermanentJobError, TransientJobError
 from services.transcoder import command
+from services.transcoder.pipes import Pipe, open_pipes
 from services.transcoder.sandbox import FAILED, Launch, Quota, Sandbox, strongest
 
 _CHUNK_BYTES: Final = 64 * 1024
-_BUFFER_BYTES: Final = 256 * 1024
 _MAX_LINE_BYTES: Final = 64 * 1024
 _STDERR_LINES: Final = 30
 _STDERR_LINE_CHARS: Final = 500
@@ -120,7 +120,7 @@ async def run_ffmpeg(
             if on_progress is not None:
                 on_progress(report)
 
-    with _open_pipes(len(outputs)) as pipes:
+    with open_pipes(len(outputs)) as pipes:
         arguments = command.with_progress(build([pipe.url for pipe in pipes]))
         return await _run(arguments, reports, dict(zip(pipes, outputs, strict=True)), limits)
 
@@ -217,47 +217,10 @@ class _Pulse:
             self._since = monotonic()
 
 
-class _Pipe:
-    """A pipe from a child process to us."""
-
-    def __init__(self) -> None:
-        self._read_fd, self.write_fd = os.pipe()
-
-    @property
-    def url(self) -> str:
-        return f"pipe:{self.write_fd}"
-
-    def close_write_end(self) -> None:
-        if self.write_fd >= 0:
-            os.close(self.write_fd)
-            self.write_fd = -1
-
-    async def reader(self) -> tuple[asyncio.StreamReader, asyncio.BaseTransport]:
-        """The read end, now owned by the transport that comes with it."""
-        loop = asyncio.get_running_loop()
-        stream = asyncio.StreamReader(limit=_BUFFER_BYTES)
-        file = os.fdopen(self._read_fd, "rb", buffering=0)
-        self._read_fd = -1
-        transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(stream), file)
-        return stream, transport
-
-    def close(self) -> None:
-        self.close_write_end()
-        if self._read_fd >= 0:
-            os.close(self._read_fd)
-            self._read_fd = -1
-
-
-@contextlib.contextmanager
-def _open_pipes(count: int) -> Iterator[list[_Pipe]]:
-    with contextlib.ExitStack() as stack:
-        yield [stack.enter_context(contextlib.closing(_Pipe())) for _ in range(count)]
-
-
 async def _run(
     arguments: Sequence[str],
     stdout: Consumer,
-    outputs: Mapping[_Pipe, Consumer],
+    outputs: Mapping[Pipe, Consumer],
     limits: Limits,
     stdin: Chunks | None = None,
 ) -> str:
@@ -271,7 +234,7 @@ async def _run(
 
     try:
         box = limits.sandbox or strongest()
-        with _open_pipes(2) as (out, err), box.launch(arguments, limits.quota) as launch:
+        with open_pipes(2) as (out, err), box.launch(arguments, limits.quota) as launch:
             consumers = {out: stdout, err: keep_tail, **outputs}
             async with _started(launch, out, err, list(outputs), given=stdin is not None) as process:
                 status = await _supervise(process, consumers, limits, stdin)
@@ -285,7 +248,7 @@ async def _run(
 
 async def _supervise(
     process: asyncio.subprocess.Process,
-    consumers: Mapping[_Pipe, Consumer],
+    consumers: Mapping[Pipe, Consumer],
     limits: Limits,
     stdin: Chunks | None,
 ) -> int:
@@ -307,7 +270,7 @@ async def _supervise(
 
 @contextlib.asynccontextmanager
 async def _started(
-    launch: Launch, out: _Pipe, err: _Pipe, extra: Sequence[_Pipe], *, given: bool
+    launch: Launch, out: Pipe, err: Pipe, extra: Sequence[Pipe], *, given: bool
 ) -> AsyncIterator[asyncio.subprocess.Process]:
     # Our own pipes also for stdout and stderr: asyncio's would keep wait() from returning until they are
     # read empty.
@@ -354,7 +317,7 @@ async def _chunks(stream: asyncio.StreamReader, pulse: _Pulse) -> AsyncIterator[
             yield chunk
 
 
-async def _feed(pipe: _Pipe, consumer: Consumer, pulse: _Pulse) -> None:
+async def _feed(pipe: Pipe, consumer: Consumer, pulse: _Pulse) -> None:
     stream, transport = await pipe.reader()
     try:
         await consumer(_chunks(stream, pulse))

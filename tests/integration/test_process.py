@@ -168,7 +168,7 @@ async def test_memory_processor_time_and_files_are_limited_and_the_process_is_ni
 
 
 async def test_more_processor_time_than_allowed_is_the_inputs_fault_and_says_so():
-    limits = replace(LIMITS, cpu_s=1)
+    limits = replace(LIMITS, cpu_s=1, wall_s=240, silence_s=240)
     with pytest.raises(PermanentJobError, match="more than 1 s of processor time"):
         await run(["sh", "-c", "while :; do :; done"], nothing, limits=limits)
 

@@ -7,14 +7,10 @@ run between fork and exec of the worker, which may deadlock in a process with th
 Any step that fails ends the process with exit code 125: nothing runs with less around it than was asked for.
 """
 
-from __future__ import annotations
-
 import ctypes
 import os
 import resource
-import signal
 import sys
-from collections.abc import Mapping
 
 FAILED = 125
 
@@ -29,6 +25,7 @@ _SECCOMP_MODE_FILTER = 2
 _LANDLOCK_RESTRICT_SELF = 446
 _FILTER_ENTRY_BYTES = 8
 
+_SIGKILL = 9
 _CPU_GRACE_S = 5
 """Between the signal that names the reason (SIGXCPU) and the one that cannot be caught."""
 _MAX_OPEN_FILES = 256
@@ -61,7 +58,7 @@ def main(arguments: list[str]) -> None:
         sys.exit(FAILED)
 
 
-def _limit(options: Mapping[str, str]) -> None:
+def _limit(options: dict[str, str]) -> None:
     cpu_s = int(options["cpu_s"])
     _allow(resource.RLIMIT_CPU, cpu_s, cpu_s + _CPU_GRACE_S)
     _allow(resource.RLIMIT_DATA, int(options["memory_bytes"]))
@@ -109,7 +106,7 @@ def _restrict_files(ruleset: str | None) -> None:
 
 def _die_with(parent: int) -> None:
     # After all that changes credentials, which would undo it.
-    _check(_libc.prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0))
+    _check(_libc.prctl(_PR_SET_PDEATHSIG, _SIGKILL, 0, 0, 0))
     if os.getppid() != parent:
         sys.exit(FAILED)  # it died before
 

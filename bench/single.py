@@ -9,16 +9,17 @@ necessary is left out.
 from __future__ import annotations
 
 import asyncio
+import shlex
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from services.shared.video import Plan, Rendition
-from services.transcoder.process import Limits, run_ffmpeg
+from services.transcoder.process import Limits
 
-_LIMITS: Final = Limits(wall_s=3600, file_bytes=1 << 40)
-"""The same niceness and watchdog as the pieces have."""
+_NICENESS: Final = Limits(wall_s=1).niceness
+"""The same as the pieces have."""
 
 _SEGMENTS: Final = "$Number%05d$.m4s"
 
@@ -75,13 +76,22 @@ async def _work(source: Path, plan: Plan, folder: Path, waiting: Iterator[_Share
 
 
 async def _run(source: Path, plan: Plan, folder: Path, share: _Share, *, threads: int | None) -> None:
-    await run_ffmpeg(lambda _: _command(source, plan, folder, share, threads=threads), [], limits=_LIMITS)
+    """Run ffmpeg as one would, without the sandbox that it has in a worker, but as nicely."""
+    command = _command(source, plan, folder, share, threads=threads)
+    process = await asyncio.create_subprocess_exec("nice", "-n", str(_NICENESS), *command)
+    try:
+        status = await process.wait()
+    finally:
+        if process.returncode is None:
+            process.kill()
+    if status:
+        raise RuntimeError(f"ffmpeg ended with exit code {status}: {shlex.join(command)}")
 
 
 def _command(source: Path, plan: Plan, folder: Path, share: _Share, *, threads: int | None) -> list[str]:
     limited = () if threads is None else ("-threads", str(threads))
     return [
-        *("ffmpeg", "-nostdin", "-v", "warning", "-y", *limited, "-i", str(source)),
+        *("ffmpeg", "-nostdin", "-v", "error", "-y", *limited, "-i", str(source)),
         *_video(plan, share.renditions),
         *_audio(share.sounds),
         *limited,

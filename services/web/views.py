@@ -57,6 +57,7 @@ class RenditionView(View):
     width: int
     height: int
     bitrate: int = Field(description="bits per second: the limit while processing, the measured peak after")
+    codec: str = Field(description="RFC 6381; while processing its level is a guess")
     download: str | None = Field(description="all of it as one MP4 file; null until the video is ready")
 
     @classmethod
@@ -68,6 +69,7 @@ class RenditionView(View):
             width=rendition.width,
             height=rendition.height,
             bitrate=rendition.bitrate,
+            codec=rendition.codec,
             download=path if video.status is Status.READY else None,
         )
 

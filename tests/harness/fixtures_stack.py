@@ -10,11 +10,14 @@ import pytest_asyncio
 
 from tests.harness.stack import Stack, end, running_stack
 
+LADDER = Path(__file__).with_name("ladder.toml")
+
 
 @pytest_asyncio.fixture(scope="session")
 async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
     """One stack as `make run` starts it, shared by the whole run: kill its children, but leave it whole."""
-    async with running_stack(tmp_path_factory.mktemp("stack") / "data") as whole:
+    env = {"TRITONTUBE_LADDER": str(LADDER)}
+    async with running_stack(tmp_path_factory.mktemp("stack") / "data", env=env) as whole:
         yield whole
 
 

@@ -24,11 +24,12 @@ class Representation:
 
 
 def representations(manifest: bytes, url: str) -> list[Representation]:
-    """Every representation of an MPD that stands at `url`."""
+    """Every representation of pictures and sound in an MPD that stands at `url`."""
     root = ET.fromstring(manifest)  # noqa: S314 - our own server wrote it
     return [
         _representation(group, entry, url)
         for group in root.findall(".//mpd:AdaptationSet", _NS)
+        if group.get("contentType") in {"video", "audio"}
         for entry in group.findall("mpd:Representation", _NS)
     ]
 

@@ -9,6 +9,7 @@ import sys
 
 import pytest
 
+from services.shared.catalog import WorkBook
 from services.shared.errors import ForeignEncoderError
 from services.transcoder.encoders import Encoders, fits
 from services.transcoder.ladder import ladder_of
@@ -53,6 +54,16 @@ async def test_a_worker_takes_what_its_builds_fit_to(encoders):
     with pytest.raises(ForeignEncoderError) as caught:
         await encoders.check(planned_for.replace("x264 core", "x264 core 99"), ["h264", "av1"])
     assert "core 99" in caught.value.detail
+
+
+async def test_workers_let_each_other_know_what_they_encode_with(etcd_client):
+    book = WorkBook(etcd_client)
+    async with etcd_client.lease(60) as lease:
+        await book.announce_worker("here", encoder="ffmpeg 5, x264 1", lease_id=lease.id)
+        await book.announce_worker("there", encoder="ffmpeg 5, SVT-AV1 2, x264 1", lease_id=lease.id)
+        offers = await book.encoders()
+    assert [fits("ffmpeg 5, SVT-AV1 2", offered) for offered in offers] == [False, True]
+    assert await book.encoders() == []
 
 
 async def test_codecs_are_announced_before_anything_is_encoded(encoders):

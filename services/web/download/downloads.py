@@ -26,7 +26,7 @@ PREFIX: Final = "download/"
 
 ORIGINAL: Final = "original"
 
-_MOVIE: Final = re.compile(r"(?P<rendition>[a-z0-9]+)\.mp4")
+_MOVIE: Final = re.compile(r"(?P<rendition>[a-z0-9-]+)\.mp4")
 _PLAIN: Final = re.compile(r"[^A-Za-z0-9 ._()-]")
 _ANY_KIND: Final = "application/octet-stream"
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from services.shared.errors import TransientJobError, UnavailableError
+from services.shared.settings import TranscoderSettings, load
 from services.transcoder.command import Input
 from services.transcoder.probe import probe
 from services.transcoder.process import ExitError, Limits, collect
@@ -138,8 +139,15 @@ async def test_no_datagram_can_be_sent(box):
             service.recv(100)
 
 
-async def test_signals_reach_nobody_else(box):
+async def test_signals_and_limits_reach_nobody_else(box):
     assert "kill" in await complaint_of(box, "bash", "-c", f"kill -0 {os.getpid()}")
+    assert "not implemented" in await complaint_of(box, "prlimit", "--pid", str(os.getpid()), "--nofile=9")
+    assert "not implemented" in await complaint_of(box, "taskset", "-p", "1", str(os.getpid()))
+
+
+def test_what_it_takes_to_start_can_be_told_in_the_environment(monkeypatch):
+    monkeypatch.setenv("TRITONTUBE_SANDBOX_READABLE", "/opt/ffmpeg/lib, /nix/store")
+    assert load(TranscoderSettings).sandbox_readable == (Path("/opt/ffmpeg/lib"), Path("/nix/store"))
 
 
 async def test_environment_variables_of_ours_stay_ours(box, monkeypatch):

@@ -54,6 +54,8 @@ _ABOUT_ITSELF: Final = """
     getpid getppid getpgrp getpgid getsid getuid geteuid getgid getegid getuid32 geteuid32 getgid32 getegid32
     getresuid getresgid getgroups capget getrlimit ugetrlimit getrusage getpriority uname sysinfo getrandom
 """
+_OF_ITSELF_ONLY: Final = ("prlimit64", "sched_setaffinity")
+"""Their first argument is a process; 0 stands for the caller."""
 _CLIENT: Final = """
     connect getsockopt setsockopt getsockname getpeername sendto recvfrom sendmsg recvmsg send recv shutdown
 """
@@ -103,7 +105,8 @@ def _program(library: ctypes.CDLL, *, client: bool) -> bytes:
         # Of several conditions in one rule all must hold.
         rules.allow("clone", _Condition(0, _MASKED_EQUAL, _CLONE_THREAD, _CLONE_THREAD))
         rules.allow("prctl", _Condition(0, _EQUAL, _PR_SET_NAME, 0))
-        rules.allow("prlimit64", _Condition(0, _EQUAL, 0, 0))
+        for name in _OF_ITSELF_ONLY:
+            rules.allow(name, _Condition(0, _EQUAL, 0, 0))
         if client:
             _allow_client(rules)
         return _exported(library, context)

@@ -90,7 +90,8 @@ class Pages:
     async def watch(self, video_id: str) -> HTMLResponse:
         """One video, to be watched and changed."""
         video = await self._catalog.get(video_id)
-        return self._page("watch.html", video=video, links=VideoView.of(video).links)
+        view = VideoView.of(video)
+        return self._page("watch.html", video=video, links=view.links, captions=view.captions)
 
     async def card(self, video_id: str) -> HTMLResponse:
         """One video as it stands in the library, for scripts that put it there."""

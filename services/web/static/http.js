@@ -16,9 +16,12 @@ export function sentence(status, body) {
   }
 }
 
+/** Ask our server; `body` is sent as JSON, a Blob as it is. */
 export async function call(method, path, body) {
   const options = { method, headers: { Accept: "application/json" } };
-  if (body !== undefined) {
+  if (body instanceof Blob) {
+    options.body = body;
+  } else if (body !== undefined) {
     options.headers["Content-Type"] = "application/json";
     options.body = JSON.stringify(body);
   }

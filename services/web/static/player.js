@@ -1,6 +1,7 @@
 // The player: Shaka with its own controls, or the browser's HLS where there is no Media Source Extensions.
 
 import { clock } from "./format.js";
+import { LateTracks } from "./late.js";
 import { Reach } from "./reach.js";
 
 const RETRY_MS = 1500;
@@ -74,6 +75,7 @@ export class Player {
     this.loading = null;
     this.loaded = false;
     this.retries = 0;
+    this.late = new LateTracks();
     this.reach = new Reach(this.video, container.querySelector("#not-yet"));
     for (const name of ["play", "pause"]) {
       this.video.addEventListener(name, () => container.classList.toggle("playing", !this.video.paused));
@@ -106,6 +108,7 @@ export class Player {
     try {
       await this.shaka.load(this.manifest, 0);
       this.loaded = true;
+      this.late.loaded(this.shaka);
       this.retries = 0;
       this.notice.hidden = true;
       // Browsers may refuse to start with sound before the visitor did anything; the big button is there then.
@@ -125,10 +128,13 @@ export class Player {
   async makeShaka() {
     registerClock();
     const player = new window.shaka.Player();
+    // Before anything else: captions are then drawn by Shaka on the picture, and look alike in all browsers.
+    player.setVideoContainer(this.container);
     await player.attach(this.video);
     const overlay = new window.shaka.ui.Overlay(player, this.container, this.video);
-    // Every sound track has a name of its own; two of one language differ in nothing else.
-    overlay.configure({ ...CONTROLS, trackLabelFormat: window.shaka.ui.Overlay.TrackLabelFormat.LABEL });
+    // Every track has a name of its own; two of one language differ in nothing else.
+    const { LABEL } = window.shaka.ui.Overlay.TrackLabelFormat;
+    overlay.configure({ ...CONTROLS, trackLabelFormat: LABEL, textTrackLabelFormat: LABEL });
     player.configure(CONFIGURATION);
     // Everything there is may be asked for at once, whatever the clock says; this spares a warning about clocks.
     player.configure("manifest.dash.clockSyncUri", this.manifest);
@@ -152,6 +158,7 @@ export class Player {
     const critical = !error || error.severity !== window.shaka.util.Error.Severity.RECOVERABLE;
     if (!critical) return;
     this.loaded = false;
+    this.late.loaded(null);
     if (this.retries >= MAX_RETRIES) {
       this.say("Playback stopped", "The video cannot be loaded at the moment. Reload the page to try again.");
       return;

@@ -1,5 +1,6 @@
 // The watch page: player, title, progress, and what can be done with the video.
 
+import * as captions from "./captions.js";
 import { bitrate, clock, percent } from "./format.js";
 import { call } from "./http.js";
 import { confirmDelete, toast } from "./messages.js";
@@ -21,6 +22,7 @@ function show(video) {
   byId("retry").hidden = !video.retryable;
   showLadder(video.renditions);
   showSounds(video.audio);
+  captions.show(video.captions);
   showOmitted(video.omitted);
   showOriginal(video.links.original);
 }
@@ -163,4 +165,9 @@ byId("cancel").addEventListener("click", cancel);
 for (const button of document.querySelectorAll("[data-copy], [data-copy-from]")) {
   button.addEventListener("click", () => copy(button));
 }
-start(show);
+const player = start(show);
+captions.begin(async () => {
+  const video = await call("GET", `/api/videos/${id}`);
+  show(video);
+  await player.late.offer(video);
+});

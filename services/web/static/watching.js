@@ -16,6 +16,7 @@ export function start(onChange = () => {}) {
     container.dataset.status = video.status;
     player.reach.extend(video.status === "ready" ? Infinity : video.playable_s);
     shape(container, video);
+    player.late.offer(video);
     onChange(video);
     if (PLAYABLE.includes(video.status)) player.load();
     else if (player.loaded) return;
@@ -28,7 +29,8 @@ export function start(onChange = () => {}) {
   const stop = follow(`/api/videos/${container.dataset.id}/events`, {
     video: (video) => {
       show(video);
-      if (video.status === "ready") stop();
+      // The storyboard is made of what is finished, and comes a moment later.
+      if (video.status === "ready" && video.links.storyboard) stop();
     },
     deleted: () => player.say("This video was deleted", ""),
   });

@@ -19,6 +19,7 @@ from services.shared.catalog import Catalog, Verifications, WorkBook, keys, now_
 from services.shared.content import ContentStore
 from services.shared.dispatch import Dispatcher
 from services.shared.errors import NotFoundError
+from services.shared.references import references
 from services.shared.verification import Verification
 from services.shared.video import Source, Status, Video, new_video_id, source_part_file
 from tests.harness.server_process import ServerProcess
@@ -79,7 +80,9 @@ class Archive:
     async def copy_of(self, video: Video) -> Video:
         """Another finished video with the same files and records, nobody having looked at it."""
         copy = video.model_copy(update={"id": new_video_id(), "verdict": None})
-        for name in await self.files(video):
+        plan = await self.book.plan(video.id, video.generation)
+        tasks = await self.book.tasks(video.id, video.generation)
+        for name in references(video, plan, tasks).needed:
             await self.content.put(f"{copy.id}/{name}", await self.content.get_bytes(f"{video.id}/{name}"))
         etcd = self.storage.client
         await etcd.put(keys.video(copy.id), copy.encode())

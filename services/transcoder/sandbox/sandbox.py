@@ -124,8 +124,7 @@ class Sandbox:
 
     def _grants(self, reach: Reach) -> Iterator[Grant]:
         yield reach.program, Access.RUN
-        for pattern in _LOADERS:
-            yield from ((path, Access.RUN) for path in Path("/").glob(pattern))
+        yield from ((path, Access.RUN) for path in _loaders())
         for place in (*map(Path, (*_LIBRARIES, *_FACTS)), *self.readable, *reach.reads):
             yield place, Access.READ
         yield Path(os.devnull), Access.READ | Access.WRITE_FILE
@@ -134,6 +133,12 @@ class Sandbox:
         if reach.devices:
             yield from ((Path(place), Access.DEVICE) for place in _GRAPHICS)
             yield from ((Path(place), Access.READ) for place in _GRAPHICS_FACTS)
+
+
+@cache
+def _loaders() -> tuple[Path, ...]:
+    """What the kernel starts first, which then loads a program's libraries."""
+    return tuple(path for pattern in _LOADERS for path in Path("/").glob(pattern))
 
 
 @cache

@@ -246,9 +246,7 @@ class TaskKind(StrEnum):
     SURVEY = "survey"
 
 
-EXTRAS: Final = frozenset(
-    {TaskKind.PICTURES, TaskKind.STORYBOARD, TaskKind.CAPTIONS, TaskKind.SAMPLES}
-)
+EXTRAS: Final = frozenset({TaskKind.PICTURES, TaskKind.STORYBOARD, TaskKind.CAPTIONS, TaskKind.SAMPLES})
 """Kinds of tasks that a video is ready without, and goes without if they fail."""
 
 AFTERWARDS: Final = frozenset({TaskKind.STORYBOARD})

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.shared.video import Plan, Rational, Task
-from services.transcoder.ladder import ladder
+from services.transcoder.ladder import H264
 from services.transcoder.source import KeyFrame, SourceInfo, VideoFacts
 from services.transcoder.timeline import STANDARD_RATES, make_plan, make_tasks, seeks
 
@@ -96,7 +96,9 @@ def test_the_grids_rate_is_a_standard_one_and_frames_are_whole_ticks(video):
 
 @given(st.integers(16, 16_000), st.integers(16, 16_000), st.sampled_from(STANDARD_RATES))
 def test_ladders_ascend_never_enlarge_and_keep_the_shape(width, height, rate):
-    rungs = ladder(width=width, height=height, fps=Rational(num=rate.numerator, den=rate.denominator))
+    rungs = H264.renditions(
+        width=width, height=height, fps=Rational(num=rate.numerator, den=rate.denominator)
+    )
     for rung in rungs:
         assert rung.width <= width
         assert rung.height <= height

@@ -17,7 +17,6 @@ VTEST: Final = Path("/usr/share/doc/opencv-doc/examples/data/vtest.avi")
 """79 s of a street, 10 frames per second, a key frame every 25 s. From Debian's opencv-doc."""
 
 _TIMEOUT_S: Final = 120
-_TONE: Final = "sine=frequency=440:sample_rate=44100"
 _AAC: Final = ("-c:a", "aac", "-b:a", "64k")
 
 
@@ -95,64 +94,6 @@ class Recipe:
             *("-t", str(self.duration_s), "-vf", self.filters),
             *(*self.video, *self.audio, *self.muxer, str(path)),
         )
-
-
-RECIPES: Final = (
-    Recipe(name="mp4_with_sound", sound=_TONE),
-    Recipe(name="two_rungs", size="534x300", duration_s=16),
-    Recipe(name="mp4_23_976", rate="24000/1001"),
-    Recipe(name="mp4_29_97", rate="30000/1001"),
-    Recipe(name="mp4_50", rate="50"),
-    Recipe(name="mp4_59_94", rate="60000/1001"),
-    Recipe(name="mp4_120", rate="120", duration_s=14),
-    Recipe(name="mkv_30", suffix="mkv", rate="30", sound=_TONE),
-    Recipe(name="mov_mjpeg_24", suffix="mov", rate="24", video=("-c:v", "mjpeg", "-q:v", "8")),
-    Recipe(
-        name="webm_vp9",
-        suffix="webm",
-        rate="30",
-        duration_s=16,
-        video=("-c:v", "libvpx-vp9", "-deadline", "realtime", "-cpu-used", "8", "-b:v", "150k", "-g", "70"),
-        sound=_TONE,
-        audio=("-c:a", "libopus", "-b:a", "64k"),
-    ),
-    Recipe(name="mpeg4_mov", suffix="mov", video=("-c:v", "mpeg4", "-q:v", "6", "-bf", "2", "-g", "60")),
-    Recipe(name="portrait", size="90x160", duration_s=12),
-    Recipe(name="rotated", duration_s=12, copy_before=(), copy_after=("-metadata:s:v", "rotate=90")),
-    Recipe(name="anamorphic", size="120x90", duration_s=12, filters="setsar=16/9"),
-    Recipe(name="odd_size", size="161x91", duration_s=12, video=("-c:v", "mpeg4", "-q:v", "6", "-g", "60")),
-    Recipe(name="open_gop", video=x264("-x264-params", "open-gop=1:bframes=3:b-pyramid=normal")),
-    Recipe(name="open_gop_mkv", suffix="mkv", video=x264("-x264-params", "open-gop=1:bframes=3")),
-    Recipe(name="one_key_frame", video=x264("-x264-params", "keyint=infinite:scenecut=0")),
-    Recipe(name="long_gops", video=x264("-x264-params", "keyint=250:scenecut=0")),
-    Recipe(name="starts_late", suffix="mkv", copy_before=(), copy_after=("-output_ts_offset", "7.3")),
-    Recipe(name="edit_list", duration_s=24, sound=_TONE, copy_before=("-ss", "3.3")),
-    Recipe(name="fragmented", muxer=("-movflags", "+frag_keyframe+empty_moov")),
-    Recipe(
-        name="vfr_mkv",
-        suffix="mkv",
-        rate="30",
-        filters="select='not(eq(mod(n,7),3))*not(between(n,200,260))'",
-        video=(*x264(), "-fps_mode", "passthrough"),
-    ),
-    Recipe(
-        name="vfr_mp4",
-        rate="30",
-        filters="select='gt(random(3),0.4)'",
-        video=(*x264(), "-fps_mode", "passthrough", "-video_track_timescale", "90000"),
-    ),
-    Recipe(name="short", duration_s=1.0, sound=_TONE),
-    Recipe(name="one_frame", duration_s=0.04),
-    Recipe(name="slow", rate="2", video=x264("-g", "10")),
-)
-"""Kinds of sources that can be cut as they are."""
-
-REMUXED: Final = (
-    Recipe(name="ts", suffix="ts"),
-    Recipe(name="avi_mpeg4", suffix="avi", video=("-c:v", "mpeg4", "-q:v", "6", "-bf", "2", "-g", "60")),
-    Recipe(name="flv", suffix="flv"),
-)
-"""Kinds that must be remuxed first."""
 
 
 def ffmpeg(*arguments: str) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from services.shared.errors import UnsupportedMediaError
 from services.transcoder.command import Input
-from services.transcoder.probe import probe
+from services.transcoder.probe import inspect, probe
 from services.transcoder.streams import Bounds
 from tests.harness.range_server import range_server
 from tests.harness.sources import BIG_BUCK_BUNNY, VTEST, Recipe, ffmpeg, x264
@@ -31,7 +31,6 @@ async def test_a_video_with_sound_is_described(source_folder):
     assert (info.video.packets, info.video.start) == (60, 0)
     assert info.video.end == 60 * info.video.typical_gap
     assert [(audio.index, audio.codec, audio.language) for audio in info.audio] == [(0, "aac", "und")]
-    assert info.seekable
     assert "mov" in info.format_name
 
 
@@ -87,8 +86,8 @@ async def test_real_footage_is_described_over_http():
 
 @pytest.mark.skipif(not VTEST.exists(), reason="needs Debian's opencv-doc")
 async def test_an_avi_has_to_be_remuxed():
-    info = await probed(VTEST)
-    assert (info.video.packets, info.seekable) == (795, False)
+    assert (await probed(VTEST)).video.packets == 795
+    assert not (await inspect(Input(location=str(VTEST)))).header.seekable
 
 
 @pytest.mark.parametrize(
@@ -166,3 +165,43 @@ async def test_a_picture_stretched_beyond_all_bounds_is_refused(source_folder):
 async def test_a_picture_too_small_to_encode_is_refused(source_folder):
     recipe = Recipe(name="tiny", size="8x8", duration_s=1, video=("-c:v", "mjpeg"), suffix="mov")
     assert "too small" in await refusal(recipe.make(source_folder))
+
+
+async def test_an_encrypted_video_is_refused_as_such(source_folder, tmp_path):
+    path = tmp_path / "protected.mp4"
+    keys = (
+        "-encryption_key",
+        "76a6c65c5ea762046bd749a2e632ccbb",
+        "-encryption_kid",
+        "a7e61c373e219033c21091fa607bf3b8",
+    )
+    ffmpeg(
+        "-i",
+        str(SHORT.make(source_folder)),
+        "-c",
+        "copy",
+        "-encryption_scheme",
+        "cenc-aes-ctr",
+        *keys,
+        str(path),
+    )
+    assert "encrypted" in await refusal(path)
+
+
+async def test_sound_that_a_header_claims_is_believed_only_if_it_is_there(source_folder, tmp_path):
+    whole = Recipe(name="promises", duration_s=12, sound="sine", muxer=("-movflags", "+faststart")).make(
+        source_folder
+    )
+    path = tmp_path / "broken_off.mp4"
+    path.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    info = await probed(path)
+    assert info.video.end_s < 10
+    assert info.sound is not None
+    assert info.sound.end_s < info.video.end_s + 0.5
+
+
+async def test_a_recording_that_begins_between_key_frames_is_looked_at_further_on(source_folder, tmp_path):
+    whole = Recipe(name="off_the_air", suffix="ts", duration_s=8, video=x264("-g", "100")).make(source_folder)
+    path = tmp_path / "begun_late.ts"
+    path.write_bytes(whole.read_bytes()[whole.stat().st_size // 16 // 188 * 188 :])
+    assert (await probed(path)).video.packets > 100

@@ -106,9 +106,11 @@ class Verifier:
             lease_id=self._session.lease_id,
             take_over=take_over,
         ):
-            await self._vigil.over(
+            done = await self._vigil.over(
                 self._go(video, opened), key=keys.video(video.id), check=lambda: wanted(self._catalog, job)
             )
+        if not done:  # asked for only now: whoever gets the message must find the claim given back
+            await self._dispatcher.verification(video)
 
     async def give_up(self, job: VerifyJob, reason: str) -> None:
         """Record that a video could not be verified, and why.
@@ -128,8 +130,8 @@ class Verifier:
             raise FencedError(f"Video {video.id} is not finished.")
         return video
 
-    async def _go(self, video: Video, opened: OpenVerification) -> None:
-        """Do as many steps as there is time for."""
+    async def _go(self, video: Video, opened: OpenVerification) -> bool:
+        """Do as many steps as there is time for; whether that was all."""
         case = await self._case(video)
         course = Course(self._verifications, opened, others_wait=self._others_wait)
         await course.begin(steps=1 + len(case.stretches), worker=self._session.instance)
@@ -137,9 +139,9 @@ class Verifier:
             await self._examine(case, course)
             record = await self._mended(case, course) if course.record.mend else course.record
         except OthersFirst:
-            await self._dispatcher.verification(video)
-            return
+            return False
         await self._conclude(course.opened, record)
+        return True
 
     async def _case(self, video: Video) -> Case:
         plan = await self._book.plan(video.id, video.generation)

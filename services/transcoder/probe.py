@@ -110,13 +110,14 @@ async def _look(source: Input, header: Header, limits: Limits) -> Look:
 
     That is bounded, so that a long file that cannot be decoded is refused as soon as a short one.
     """
-    items: Sequence[Item] = ()
     for places in (f"%+#{_FIRST_PACKETS}", _more_places(header.duration_s)):
         items = await _decoded(source, places, limits)
+        if is_encrypted(items):  # although something may be decoded: noise
+            raise UnsupportedMediaError(_ENCRYPTED)
         look = look_of(items)
         if look is not None:
             return look
-    raise UnsupportedMediaError(_ENCRYPTED if is_encrypted(items) else UNDECODABLE)
+    raise UnsupportedMediaError(UNDECODABLE)
 
 
 def _more_places(duration_s: float | None) -> str:

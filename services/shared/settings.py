@@ -123,7 +123,7 @@ class TranscoderSettings(Settings):
     job_cpu_s: int | None = Field(default=None, gt=0)
     """Processor time of one ffmpeg run (None: its wall time on every core)."""
     job_memory_bytes: int = Field(default=8 * GIB, ge=256 * MIB)
-    """Memory of one ffmpeg run. Pictures of 1080p take 400 MiB, of 2160p about 1 GiB."""
+    """Memory that one ffmpeg run may ask for: 600 MiB do for pictures of 1080p, 2 GiB for 2160p."""
     sandbox: Literal["auto", "require", "off"] = "auto"
     """What confines ffmpeg: whatever this machine offers, all of it or no start, or nothing but limits."""
     sandbox_readable: Annotated[tuple[Path, ...], NoDecode] = ()

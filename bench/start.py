@@ -21,6 +21,7 @@ _ANSWERED: Final = Metric(name="last byte sent to answer", unit="s")
 _MINUTES: Final = (1, 5, 10, 20)
 _QUICK_MINUTES: Final = (1, 5)
 _WORKERS: Final = "2"
+_DEADLINE_S: Final = 300.0
 
 Open = Callable[[Viewer, Json], Awaitable[None]]
 
@@ -65,7 +66,7 @@ async def _watched(client: Client, film: Path, player: str) -> Trial:
         if PLAYERS[player] is not _open_page:  # other players give up if there is nothing yet
             await playable
         await PLAYERS[player](visitor, video)
-        await visitor.until(lambda now: now.decoded > 0, what="there is a picture")
+        await visitor.until(lambda now: now.decoded > 0, what="there is a picture", deadline_s=_DEADLINE_S)
         picture_at, playable_at = perf_counter(), await playable
     await asyncio.to_thread(client.delete, video["id"])
     return {

@@ -12,8 +12,10 @@ import pytest
 
 from services.shared.broker import Broker
 from services.shared.messages import WATCHED_QUEUE
+from services.shared.video import poster_file
 from tests.harness.holding import in_the_making, workers_held
 from tests.harness.numbered import MINUTE
+from tests.harness.sources import SLOWING
 from tests.harness.stack import Json, Stack
 from tests.harness.viewer import Viewer
 from tests.harness.waiting import eventually
@@ -85,6 +87,15 @@ async def test_seeking_into_what_is_not_there_yet_says_so_and_goes_on_when_it_co
     await notice.wait_for(state="hidden")
     picture = await visitor.page.evaluate("viewer.picture()")
     assert picture["number"] == round(picture["time_s"] * MINUTE.fps)
+
+
+async def test_a_video_whose_beginning_was_misleading_is_planned_anew(
+    stack: Stack, source_folder: Path
+) -> None:
+    video = await stack.upload(SLOWING.make(source_folder))
+    ready = await stack.wait_status(video["id"], "ready", deadline_s=180)
+    assert ready["frames"] == pytest.approx(5 * SLOWING.duration_s, abs=2)
+    assert ready["links"]["poster"].endswith(poster_file(1))
 
 
 async def test_of_several_uploads_each_can_be_watched_before_any_is_finished(

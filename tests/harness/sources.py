@@ -96,6 +96,18 @@ class Recipe:
         )
 
 
+SLOWING: Final = Recipe(
+    name="slowing",
+    suffix="mkv",
+    size="160x120",
+    rate="10",
+    duration_s=64,
+    filters="select='lt(n,40)+not(mod(n,7))'",
+    video=(*x264(), "-fps_mode", "passthrough"),
+)
+"""Ten pictures a second for 4 s, then one in 0.7 s: less than its beginning promises."""
+
+
 def ffmpeg(*arguments: str) -> None:
     """Run ffmpeg to the end."""
     command = ["ffmpeg", "-nostdin", "-v", "error", "-y", *arguments]

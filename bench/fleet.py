@@ -27,7 +27,7 @@ from services.transcoder.source import AudioFacts, KeyFrame, SourceInfo, VideoFa
 from services.transcoder.timeline import make_plan, make_tasks
 
 _DURATION_S: Final = 120
-_QUICK_DURATION_S: Final = 30
+_QUICK_DURATION_S: Final = 20
 _FLEETS: Final = (10, 100, 1_000, 10_000)
 _PIECE_S: Final = 16
 """Pieces of long videos are so long."""

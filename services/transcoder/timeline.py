@@ -205,8 +205,9 @@ def make_tasks(
     first, *rest = (_piece(plan, video, index, bound) for index, bound in enumerate(bounds))
     others = (_sound_task(track) for track in plan.audio[1:])
     pieces = [_video_task(piece) for piece in rest]
-    samples = [Task(name="samples", kind=TaskKind.SAMPLES)] if plan.flexible else []
-    bulk = (*others, *pieces[:_BEFORE_SAMPLES], *samples, *pieces[_BEFORE_SAMPLES:])
+    soon, later = pieces[:_BEFORE_SAMPLES], pieces[_BEFORE_SAMPLES:]
+    samples = [Task(name="samples", kind=TaskKind.SAMPLES)] if plan.flexible and later else []
+    bulk = (*others, *soon, *samples, *later)
     ordered = (*_urgent_tasks(plan, first), *bulk, *_late_tasks(plan))
     # Numbered, so that whoever lists them by name sees them in this order too.
     return tuple(

@@ -194,6 +194,11 @@ class Plan(Record):
     """Whether all of the source was looked at. If not, its length is what the header says, and there are
     tasks for its beginning only: the survey, one of them, adds the rest."""
 
+    def wanted_of(self, task: Task) -> tuple[str, ...]:
+        """The tracks that a task makes, as far as they are still wanted."""
+        names = {*(r.name for r in self.renditions), *(sound.name for sound in self.audio)}
+        return tuple(name for name in task.tracks if name in names)
+
     def names_of(self, piece: Piece) -> tuple[str, ...]:
         """The renditions of a piece that are still wanted."""
         return tuple(r.name for r in self.renditions if r.name in piece.renditions)

@@ -46,14 +46,14 @@ class Concessions:
         if task.kind in EXTRAS:
             log.warning("video %s goes without its %s: %s", job.video_id, task.kind, reason)
             return await self._settle(job)
-        wanted = plan.names_of(task.piece) if task.piece else ()
+        wanted = plan.wanted_of(task)
+        if task.tracks and not wanted:  # its track has been left out already
+            return await self._settle(job)
         if len(wanted) > 1:
             return await self._split(job, task, wanted, reason)
-        if wanted and len(plan.renditions) > 1:
-            return await self._omit(job, Omission(rendition=wanted[0], reason=reason))
-        if task.audio and len(plan.audio) > 1:
-            title = f"The sound track {task.audio.title}" if task.audio.title else ""
-            return await self._omit(job, Omission(rendition=task.audio.name, title=title, reason=reason))
+        others = plan.audio if task.audio else plan.renditions
+        if wanted and len(others) > 1:
+            return await self._omit(job, _omission(task, wanted[0], reason))
         return False
 
     async def _split(self, job: TaskJob, task: Task, wanted: tuple[str, ...], reason: str) -> bool:
@@ -76,6 +76,11 @@ class Concessions:
         await self._book.settle(job.video_id, job.generation, job.task, _NOTHING)
         await self._progress.advance(job.video_id, job.generation)
         return True
+
+
+def _omission(task: Task, track: str, reason: str) -> Omission:
+    title = f"The sound track {task.audio.title}" if task.audio and task.audio.title else ""
+    return Omission(rendition=track, title=title, reason=reason)
 
 
 def _without(video: Video, generation: int, omission: Omission) -> Video:

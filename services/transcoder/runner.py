@@ -204,6 +204,9 @@ class TaskRunner:
     async def _tracks(
         self, plan: Plan, claim: Claim, given: Input, pusher: SegmentPusher, only: tuple[str, ...]
     ) -> Encoded:
+        wanted = tuple(name for name in plan.wanted_of(claim.task) if not only or name in only)
+        if not wanted:
+            return Encoded(frames=0, tracks={})
         if claim.task.audio is not None:
             sink = _Reporting(pusher, self._book, self._progress, claim)
             leading = claim.task.leading
@@ -212,9 +215,6 @@ class TaskRunner:
             )
         assert claim.task.piece is not None
         agreed = await self._agreed_inits(claim)
-        wanted = tuple(name for name in plan.names_of(claim.task.piece) if not only or name in only)
-        if not wanted:
-            return Encoded(frames=0, tracks={})
         piece = claim.task.piece.model_copy(update={"renditions": wanted})
         job = PieceJob(source=given, plan=plan, piece=piece, init_sha256=agreed)
         return await encode_piece(job, pusher, limits=self._limits)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from time import monotonic
 
 from services.shared import webvtt
 from services.shared.captions import TextTrack
@@ -21,15 +23,21 @@ _MILLISECONDS = 1000
 async def take_captions(source: Input, plan: Plan, *, limits: Limits) -> dict[TextTrack, bytes]:
     """Those of the plan's text streams that can be read and have something to say, as WebVTT files.
 
-    The source is read once for all of them; only if that fails, once for each.
+    The source is read once for all of them; only if that fails, once for each, as far as time allows.
+
+    Args:
+        source: where to read.
+        plan: names the streams, and the video's clock.
+        limits: bounds of each process; the wall time is that of all together.
 
     Raises:
         TransientJobError: a limit stopped ffmpeg.
     """
+    end_s = monotonic() + limits.wall_s
     taken = await _taken(source, plan.texts, limits)
-    if not taken and len(plan.texts) > 1:
-        for track in plan.texts:
-            taken |= await _taken(source, [track], limits)
+    for track in () if taken or len(plan.texts) == 1 else plan.texts:
+        left_s = end_s - monotonic()
+        taken |= await _taken(source, [track], replace(limits, wall_s=left_s)) if left_s > 0 else {}
     files = {track: _on_the_grid(text, plan) for track, text in taken.items()}
     return {track: file for track, file in files.items() if file}
 

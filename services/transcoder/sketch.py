@@ -23,6 +23,7 @@ from services.transcoder.streams import Bounds, displayed_size
 from services.transcoder.timeline import is_steady
 
 _PACKETS: Final = 256
+_HANDFUL: Final = 60
 _LEAST_S: Final = 60.0
 """A shorter video is looked at as a whole in no time."""
 
@@ -44,7 +45,8 @@ async def sketch(
         await run(command.probe_first_packets(source, _PACKETS), scan.consume, limits=limits)
     except ExitError:
         return None
-    video = _facts(inspected, scan, told_s) if scan.packets else None
+    # A handful of pictures that last for hours is no film, and all of it was seen just now.
+    video = _facts(inspected, scan, told_s) if scan.packets > _HANDFUL else None
     if video is None or not is_steady(video):
         return None
     info = info_of(inspected.header, video, sound=inspected.header.sound)

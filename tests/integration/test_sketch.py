@@ -58,8 +58,14 @@ async def test_the_beginning_is_planned_as_if_all_were_known(recipe, source_fold
             video=(*x264(), "-fps_mode", "passthrough"),
         ),
         Recipe(name="minute edited", **MINUTE, copy_before=("-ss", "1.3")),
+        Recipe(
+            name="few",
+            **{**MINUTE, "sound": None},
+            filters="select='lt(n,5)+not(mod(n,90))'",
+            video=(*x264(), "-fps_mode", "passthrough"),
+        ),
     ],
-    ids=["short", "pictures now and then", "an edit list that hides pictures"],
+    ids=["short", "pictures now and then", "an edit list that hides pictures", "a handful of pictures"],
 )
 async def test_where_the_beginning_is_not_enough_all_is_looked_at_first(recipe, source_folder):
     sketched, _ = await looked_at(recipe, source_folder)

@@ -200,10 +200,12 @@ def max_bitrate(width: int, height: int, fps: Rational, *, reference: int = _REF
 
 
 def _complaints(error: ValidationError) -> str:
-    said = [
-        ".".join(map(str, item["loc"])) + ": " + item["msg"].removeprefix("Value error, ")
-        for item in error.errors()
-    ]
+    # A list whose items are wrong is called too short as well, which says nothing more.
+    items = error.errors()
+    telling = [item for item in items if item["type"] != "too_short"] or items
+    said = (
+        ".".join(map(str, item["loc"])) + ": " + item["msg"].removeprefix("Value error, ") for item in telling
+    )
     return "; ".join(said)
 
 

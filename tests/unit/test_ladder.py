@@ -123,6 +123,12 @@ def test_what_is_no_ladder_is_refused_with_the_place_and_the_reason(text, compla
         parse_ladder(text)
 
 
+def test_only_what_is_wrong_is_complained_of():
+    with pytest.raises(InvalidRequestError) as caught:
+        parse_ladder('[[codec]]\nprofile = "divx"')
+    assert "at least 1 item" not in str(caught.value)
+
+
 def test_a_setting_names_profiles_or_a_file(tmp_path):
     assert load_ladder("h264") == H264
     assert load_ladder("h264, av1").profiles == ("h264", "av1")

@@ -14,7 +14,8 @@ from services.transcoder.streams import Bounds
 from tests.fuzz.digestion import Digested, digest
 from tests.fuzz.mutation import mutant
 
-LIMITS: Final = Limits(wall_s=120, silence_s=60, cpu_s=60, memory_bytes=2 << 30)
+LIMITS: Final = Limits(wall_s=300, silence_s=240, cpu_s=60, memory_bytes=2 << 30)
+"""Processor time tells endless work from a machine that is busy with something else."""
 BOUNDS: Final = Bounds(duration_s=300, packets=100_000, pixels=1 << 20)
 """Small, so that damage that claims hours costs moments."""
 

@@ -5,9 +5,13 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
+import pytest
+
 from tests.fuzz.hunt import Verdict, try_seed
 from tests.fuzz.mutation import mutant
 from tests.fuzz.originals import originals
+
+pytestmark = pytest.mark.timeout(900)
 
 FILES: Final = 60
 AT_A_TIME: Final = 3

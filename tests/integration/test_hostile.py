@@ -20,7 +20,7 @@ from tests.fuzz.hunt import BOUNDS
 from tests.harness.hostile import ASKED, READ, Trap, lists, media, trap
 from tests.harness.range_server import range_server
 
-UNCONFINED: Final = Limits(wall_s=120, silence_s=30, cpu_s=60, memory_bytes=2 << 30, sandbox=OPEN)
+UNCONFINED: Final = Limits(wall_s=240, silence_s=120, cpu_s=60, memory_bytes=2 << 30, sandbox=OPEN)
 """So that what refuses a file is what ffmpeg was told, and not the walls around it."""
 CONFINED: Final = replace(UNCONFINED, sandbox=None)
 

@@ -73,6 +73,7 @@ async def test_every_sound_track_has_its_name_in_the_menu_and_can_be_chosen(
 async def test_the_watch_page_lists_the_sound_tracks(visitor: Viewer, video: Json) -> None:
     await visitor.open(video["links"]["watch"])
     await expect(visitor.page.locator("#sounds li")).to_have_text([f"en{_TITLES[0]}", f"de{_TITLES[1]}"])
+    await visitor.screenshot("watch-sounds")
 
 
 @pytest.mark.parametrize(

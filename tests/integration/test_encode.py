@@ -27,9 +27,7 @@ MP4 = Recipe(name="mp4_25")
 async def job_for_last_piece(folder: Path, **changes: Any) -> PieceJob:
     """The last two segments as one piece."""
     source, plan, tasks = await planned(MP4.make(folder))
-    before_last, last = (task.piece for task in tasks[-2:])
-    assert before_last is not None
-    assert last is not None
+    *_, before_last, last = (task.piece for task in tasks if task.piece)
     segments = before_last.segments + last.segments
     piece = before_last.model_copy(update={"end_frame": None, "segments": segments, **changes})
     return PieceJob(source=source, plan=plan, piece=piece)

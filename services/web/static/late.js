@@ -1,5 +1,4 @@
-// Captions and the storyboard that a video got after its manifest was loaded: Shaka would find them only by
-// loading again.
+// Captions that a video got after its manifest was loaded: Shaka would find them only by loading again.
 
 const KIND = "subtitles";
 const TYPE = "text/vtt";
@@ -26,16 +25,12 @@ export class LateTracks {
 
   async complete() {
     if (!this.shaka || !this.video) return;
-    const { captions, links } = this.video;
     const there = new Set([...this.added, ...this.shaka.getTextTracks().map((track) => track.originalTextId)]);
-    const fresh = captions.filter(({ url }) => !there.has(trackOf(url)));
-    const pictures = !this.shaka.getImageTracks().length && !this.added.has(links.storyboard) && links.storyboard;
-    for (const url of [...fresh.map((caption) => trackOf(caption.url)), pictures]) this.added.add(url);
-    await Promise.all([
-      ...fresh.map(({ url, language, title }) =>
-        this.shaka.addTextTrackAsync(absolute(url), language, KIND, TYPE, "", title)),
-      pictures && this.shaka.addThumbnailsTrack(absolute(pictures), TYPE),
-    ]).catch((error) => console.warn("late tracks", error));
+    const fresh = this.video.captions.filter(({ url }) => !there.has(trackOf(url)));
+    for (const { url } of fresh) this.added.add(trackOf(url));
+    await Promise.all(fresh.map(({ url, language, title }) =>
+      this.shaka.addTextTrackAsync(absolute(url), language, KIND, TYPE, "", title),
+    )).catch((error) => console.warn("late captions", error));
   }
 }
 

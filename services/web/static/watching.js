@@ -29,8 +29,7 @@ export function start(onChange = () => {}) {
   const stop = follow(`/api/videos/${container.dataset.id}/events`, {
     video: (video) => {
       show(video);
-      // The storyboard is made of what is finished, and comes a moment later.
-      if (video.status === "ready" && video.links.storyboard) stop();
+      if (video.status === "ready") stop();
     },
     deleted: () => player.say("This video was deleted", ""),
   });

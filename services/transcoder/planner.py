@@ -53,9 +53,18 @@ class Planner:
         video = await wanted(self._catalog, job)
         plan = await self._book.plan(video.id, video.generation)
         if plan is None:
-            work = self._write_plan(video, take_over=take_over)
-            await self._vigil.over(work, key=keys.video(video.id), check=lambda: wanted(self._catalog, job))
+            await self._planned(job, video, take_over=take_over)
         await self._begin(video)
+
+    async def _planned(self, job: PlanJob, video: Video, *, take_over: bool) -> None:
+        work = self._write_plan(video, take_over=take_over)
+        try:
+            await self._vigil.over(work, key=keys.video(video.id), check=lambda: wanted(self._catalog, job))
+        except UnsupportedMediaError as error:
+            # Nobody watches over this any more, who would take it for news that the video has moved on: the
+            # job is to end among the dead letters, with the reason.
+            await self._catalog.refuse(video.id, video.generation, str(error))
+            raise PermanentJobError(str(error)) from error
 
     async def _write_plan(self, video: Video, *, take_over: bool) -> None:
         async with self._book.doing(
@@ -70,11 +79,7 @@ class Planner:
 
     async def _make_plan(self, video: Video) -> None:
         workers = await crew(self._catalog, self._book)
-        try:
-            plan, tasks = await self._preparation.plan(video, workers=workers)
-        except UnsupportedMediaError as error:
-            await self._catalog.refuse(video.id, video.generation, str(error))
-            raise PermanentJobError(str(error)) from error
+        plan, tasks = await self._preparation.plan(video, workers=workers)
         if await self._book.write_plan(video.id, plan, _stamped(tasks)):
             log.info("video %s: %d tasks planned", video.id, len(tasks))
 

@@ -1,0 +1,89 @@
+"""What cannot be played is refused within seconds, and everybody is told why in plain words."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+from time import monotonic
+
+import pytest
+from playwright.async_api import expect
+
+from tests.harness.jobs import Works, works
+from tests.harness.sources import Recipe, ffmpeg
+from tests.harness.stack import Json, Stack
+from tests.harness.viewer import Viewer
+from tests.harness.waiting import eventually
+
+pytestmark = pytest.mark.timeout(600)
+
+SOON_S = 60
+"""Seconds, on a machine that has nothing else to do."""
+
+_KEYS = (
+    "-encryption_key",
+    "76a6c65c5ea762046bd749a2e632ccbb",
+    "-encryption_kid",
+    "a7e61c373e219033c21091fa607bf3b8",
+)
+
+
+def songs_and_worse(folder: Path) -> dict[Path, str]:
+    """Files, and what is said about each."""
+    film = Recipe(name="film", duration_s=2).make(folder)
+    song, protected, noise = (folder / name for name in ("song.m4a", "protected.mp4", "noise.mp4"))
+    ffmpeg("-f", "lavfi", "-i", "sine=duration=2", str(song))
+    ffmpeg("-i", str(film), "-c", "copy", "-encryption_scheme", "cenc-aes-ctr", *_KEYS, str(protected))
+    data = bytearray(film.read_bytes())
+    start, end = data.index(b"mdat") + 4, data.index(b"moov") - 4
+    data[start:end] = bytes(end - start)
+    noise.write_bytes(data)
+    return {
+        song: "The file has sound, but no video.",
+        protected: "The video is encrypted (copy protection), so it cannot be decoded.",
+        noise: "None of the file's pictures can be decoded.",
+    }
+
+
+async def refused(stack: Stack, path: Path, reason: str) -> Json:
+    """Upload what has to be refused, and see that the interface for programs tells why."""
+    uploaded = await stack.upload(path, title=f"refused {path.name}")
+    began = monotonic()
+    video = await stack.wait_status(uploaded["id"], "failed", deadline_s=2 * SOON_S)
+    assert monotonic() - began < SOON_S
+    assert video["reason"] == reason
+    return video
+
+
+async def check_pages(visitor: Viewer, video: Json) -> None:
+    """People see it where they would have watched it, and in the library."""
+    await visitor.open(video["links"]["watch"])
+    await expect(visitor.page.locator("#failure")).to_contain_text(video["reason"])
+    await visitor.open("/")
+    await expect(visitor.page.locator(f"#video-{video['id']}")).to_contain_text(video["reason"])
+
+
+async def check_letters(behind: Works, videos: Sequence[Json]) -> None:
+    """Operators see it in the broker's own interface, soon after the video has failed."""
+
+    async def told() -> dict[str, Json] | None:
+        letters = [letter["properties"] for letter in await behind.letters("dead.transcode.first")]
+        found = {properties["correlation_id"]: properties["headers"] for properties in letters}
+        return found if all(video["id"] in found for video in videos) else None
+
+    headers = await eventually(told, deadline_s=SOON_S, what="each refusal has left a dead letter")
+    for video in videos:
+        assert headers[video["id"]]["x-error"] == video["reason"]
+        assert headers[video["id"]]["x-video-title"] == video["title"]
+
+
+async def test_a_refusal_is_told_in_the_api_on_the_pages_and_in_the_brokers_own_interface(
+    stack: Stack, visitor: Viewer, tmp_path: Path
+):
+    files = await asyncio.to_thread(songs_and_worse, tmp_path)
+    videos = await asyncio.gather(*(refused(stack, path, reason) for path, reason in files.items()))
+    for video in videos:
+        await check_pages(visitor, video)
+    async with works(stack) as behind:
+        await check_letters(behind, videos)

@@ -21,6 +21,7 @@ from services.shared.errors import (
     PermanentJobError,
     UnavailableError,
     UnfitPieceError,
+    UnsupportedMediaError,
 )
 from services.shared.messages import TaskJob
 from services.shared.video import AFTERWARDS, EXTRAS, Plan, Status, TaskKind, TaskResult, Video
@@ -107,6 +108,10 @@ class TaskRunner:
             log.warning("%s Planning it anew.", error)
             await self._dispatcher.plan(await self._restarted(video, careful=True))
             return
+        except UnsupportedMediaError as error:
+            # As in planning: nobody watches over the job any more, who would take this for other news.
+            await self._catalog.refuse(video.id, video.generation, str(error))
+            raise PermanentJobError(str(error)) from error
         log.info("video %s: %s done in %.1f s", video.id, job.task, result.elapsed_s)
         await self._progress.advance(video.id, video.generation)
 
@@ -169,8 +174,8 @@ class TaskRunner:
         async with self._feed.offer(video.id, plan.remuxed or video.source) as source:
             try:
                 encoded = await self._encode(video, plan, claim, source, job.tracks)
-            except JobError:
-                source.check()
+            except (JobError, UnsupportedMediaError):
+                source.check()  # a reason to give it up counts only if all of it could be read
                 raise
             source.check()
         return TaskResult(

@@ -6,14 +6,12 @@ import logging
 
 from services.shared.catalog import Catalog, Claim, WorkBook, now_ms
 from services.shared.dispatch import Dispatcher
-from services.shared.errors import PermanentJobError, UnsupportedMediaError
 from services.shared.video import Plan, Task, Video, due
 from services.transcoder.command import Input
 from services.transcoder.crew import crew
 from services.transcoder.opening import remaining_tasks, surveyed
 from services.transcoder.probe import probe
 from services.transcoder.process import Limits
-from services.transcoder.source import SourceInfo
 from services.transcoder.streams import Bounds
 
 log = logging.getLogger(__name__)
@@ -47,7 +45,7 @@ class Surveyor:
         Raises:
             MisledError: another plan is needed.
             FencedError: the claim is gone.
-            PermanentJobError: it is no video that can be played after all; the reason is for people.
+            UnsupportedMediaError: it is no video that can be played after all; the reason is for people.
             TransientJobError: a limit stopped ffprobe.
             UnavailableError: a backing service is away.
         """
@@ -58,7 +56,7 @@ class Surveyor:
                 await self._dispatcher.task(video, task)
 
     async def _complete(self, video: Video, plan: Plan, claim: Claim, source: Input) -> None:
-        info = await self._probed(video, source)
+        info = await probe(source, bounds=self._bounds, limits=self._limits)
         workers = await crew(self._catalog, self._book)
         opening = await self._book.tasks(video.id, video.generation)
         whole = surveyed(plan, info)
@@ -67,13 +65,6 @@ class Surveyor:
             raise MisledError(f"Video {video.id} is not as its beginning made believe.")
         await self._book.complete_plan(claim, plan, whole, _stamped(rest))
         log.info("video %s: surveyed, %d more tasks", video.id, len(rest))
-
-    async def _probed(self, video: Video, source: Input) -> SourceInfo:
-        try:
-            return await probe(source, bounds=self._bounds, limits=self._limits)
-        except UnsupportedMediaError as error:
-            await self._catalog.refuse(video.id, video.generation, str(error))
-            raise PermanentJobError(str(error)) from error
 
 
 def _stamped(tasks: tuple[Task, ...]) -> list[Task]:

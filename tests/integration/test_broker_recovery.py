@@ -24,13 +24,15 @@ async def test_a_broker_killed_mid_job_takes_the_job_away_and_gives_it_again(vho
         vhost.rabbit.kill()
         await eventually(lambda: shop.cancelled == ["piece-1"], what="the handler was cancelled")
         await vhost.rabbit.start()
-        await eventually(lambda: len(shop.begun) == 2, deadline_s=240, what="it was taken again")
+        await eventually(lambda: shop.begun.count("piece-1") == 2, deadline_s=120, what="it was taken again")
         shop.release()
         await eventually(lambda: len(shop.finished) == 2, deadline_s=120, what="everything is done")
 
-    assert shop.begun == ["piece-1", "piece-1", "piece-2"]
-    assert shop.started[1].redelivered
-    assert shop.started[1].attempt == 1
+    # A queue that has no leader yet after the restart looks empty: the other job may come in between.
+    assert sorted(shop.begun) == ["piece-1", "piece-1", "piece-2"]
+    _, again = (envelope for envelope in shop.started if envelope.message_id == "piece-1")
+    assert again.redelivered
+    assert again.attempt == 1
 
 
 async def test_a_worker_goes_on_after_an_orderly_restart_of_the_broker(vhost: VirtualHost) -> None:

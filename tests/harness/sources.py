@@ -6,6 +6,7 @@ misplaced shows in a checksum.
 
 from __future__ import annotations
 
+import hashlib
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -74,13 +75,16 @@ class Recipe:
 
     def make(self, folder: Path) -> Path:
         """Write the video into `folder`, unless it is there, and return its path."""
-        path = folder / f"{self.name}.{self.suffix}"
+        # Tests of several files share the folder, and may call different videos the same.
+        own = folder / hashlib.sha256(repr(self).encode()).hexdigest()[:16]
+        path = own / f"{self.name}.{self.suffix}"
         if path.exists():
             return path
+        own.mkdir(exist_ok=True)
         if self.copy_before is None:
             self._encode(path)
         else:
-            original = folder / f"{self.name}.original.{self.suffix}"
+            original = own / f"{self.name}.original.{self.suffix}"
             self._encode(original)
             ffmpeg(*self.copy_before, "-i", str(original), "-c", "copy", *self.copy_after, str(path))
         return path

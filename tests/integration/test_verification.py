@@ -14,7 +14,16 @@ from services.shared.content.channels import Channels
 from services.shared.content.holders import Holders
 from services.shared.errors import FencedError
 from services.shared.verification import Fault, FaultKind, Outcome, Verification
-from services.shared.video import Status, Verdict, Video, final_file, init_file, poster_file, segment_file
+from services.shared.video import (
+    Status,
+    Verdict,
+    Video,
+    final_file,
+    init_file,
+    new_video_id,
+    poster_file,
+    segment_file,
+)
 from services.transcoder.verification.copies import Copies
 from services.transcoder.verification.course import Course, OthersFirst
 from services.transcoder.verification.examination import Findings
@@ -282,7 +291,7 @@ async def test_the_command_tells_what_it_found_by_track_and_segment(house: Archi
 async def test_only_what_is_finished_can_be_verified(house: Archive, original: Video):
     unknown = await cli("verify", "0" * 16, "--server", house.admin)
     assert (unknown.code, "no such video" in unknown.err) == (1, True)
-    unfinished = original.model_copy(update={"id": "1" * 16, "status": Status.FAILED})
+    unfinished = original.model_copy(update={"id": new_video_id(), "status": Status.FAILED})
     await house.storage.client.put(keys.video(unfinished.id), unfinished.encode())
     refused = await admin(house, unfinished)
     assert (refused.code, "Only a finished video can be verified" in refused.err) == (1, True)

@@ -26,7 +26,9 @@ def test_nothing_is_saved_up_while_nobody_asks():
     async def work() -> float:
         pace, loop = Pace(10 * MB), asyncio.get_running_loop()
         await pace.take(MB)
-        await asyncio.sleep(60)
+        later = asyncio.Event()
+        loop.call_later(60, later.set)
+        await later.wait()
         for _ in range(11):
             await pace.take(MB)
         return loop.time() - 60
@@ -37,18 +39,19 @@ def test_nothing_is_saved_up_while_nobody_asks():
 async def test_a_busy_process_is_left_to_its_work_and_a_free_one_is_used():
     pace = Pace(1000 * MB)
 
-    async def hog() -> None:
-        while True:
-            until = monotonic() + 0.05
-            while monotonic() < until:
-                pass
-            await asyncio.sleep(0)
+    busy = True
 
-    busy = asyncio.create_task(hog())
-    while pace.share > LEAST_SHARE:
-        await pace.take(1)
-    busy.cancel()
-    await asyncio.wait([busy])
+    def hog() -> None:
+        until = monotonic() + 0.05
+        while monotonic() < until:
+            pass
+        if busy:
+            asyncio.get_running_loop().call_soon(hog)
+
+    hog()
     async with asyncio.timeout(60):
+        while pace.share > LEAST_SHARE:
+            await pace.take(1)
+        busy = False
         while pace.share < 1:
             await pace.take(1)

@@ -178,7 +178,7 @@ def _planner(tools: _Tools, session: Session) -> Planner:
         settings=tools.settings,
         encoders=tools.encoders,
         ladder=tools.ladder,
-        limits=_limits(tools.settings, tools.sandbox),
+        limits=_limits(tools.settings, tools.sandbox).sooner(),
     )
     return Planner(
         catalog=tools.catalog,

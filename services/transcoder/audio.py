@@ -6,13 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from services.shared.errors import PermanentJobError
-from services.shared.video import (
-    AAC_FRAME_SAMPLES,
-    AAC_FRAMES_PER_SEGMENT,
-    AUDIO_RATE_HZ,
-    AudioTrack,
-    Plan,
-)
+from services.shared.plan import Plan
+from services.shared.tracks import AAC_FRAME_SAMPLES, AAC_FRAMES_PER_SEGMENT, AUDIO_RATE_HZ, AudioTrack
 from services.transcoder import command
 from services.transcoder.command import Input
 from services.transcoder.encode import Encoded, finished

@@ -2,15 +2,8 @@
 
 from __future__ import annotations
 
-from services.shared.video import (
-    Availability,
-    Piece,
-    Plan,
-    Task,
-    TaskResult,
-    TrackResult,
-    tracks_complete,
-)
+from services.shared.plan import Availability, Plan
+from services.shared.task import Piece, Task, TaskResult, TrackResult, tracks_complete
 
 
 def availability(plan: Plan, tasks: list[Task]) -> Availability:

@@ -10,7 +10,7 @@ from time import monotonic
 from services.shared import webvtt
 from services.shared.captions import TextTrack
 from services.shared.errors import PermanentJobError, RequestError
-from services.shared.video import Plan
+from services.shared.plan import Plan
 from services.transcoder import command
 from services.transcoder.command import Input
 from services.transcoder.process import Chunks, ExitError, Limits, run_ffmpeg

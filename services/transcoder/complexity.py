@@ -15,7 +15,9 @@ from collections.abc import Collection, Iterable, Sequence
 from math import floor, log10
 from typing import Final
 
-from services.shared.video import Plan, Rendition, Task
+from services.shared.plan import Plan
+from services.shared.task import Task
+from services.shared.tracks import Rendition
 
 MAX_RELIEF: Final = 6
 """Steps of quality, each of which saves about an eighth of the bits. Half of them, at most: estimates err."""

@@ -14,7 +14,8 @@ from typing import Final
 from services.shared.catalog import Catalog, WorkBook, now_ms
 from services.shared.dispatch import Dispatcher
 from services.shared.messages import TaskJob
-from services.shared.video import ACTIVE, EXTRAS, Omission, Task, TaskResult, Video
+from services.shared.task import EXTRAS, Task, TaskResult
+from services.shared.video import ACTIVE, Omission, Video
 from services.transcoder.progress import Progress
 
 log = logging.getLogger(__name__)

@@ -8,8 +8,9 @@ from typing import Final
 
 from services.shared.captions import Caption
 from services.shared.errors import InvalidRequestError, UnfitPieceError
+from services.shared.plan import Plan
 from services.shared.storyboard import Storyboard
-from services.shared.video import Piece, Plan, TrackResult
+from services.shared.task import Piece, TrackResult
 from services.transcoder import command
 from services.transcoder.command import Input
 from services.transcoder.process import ExitError, Limits, Progress, notes_of, run_ffmpeg

@@ -17,7 +17,7 @@ from typing import Final
 
 from services.shared.encoding import Encoding
 from services.shared.errors import ForeignEncoderError, InvalidRequestError
-from services.shared.video import Rendition
+from services.shared.tracks import Rendition
 from services.transcoder import command
 from services.transcoder.fragments import FragmentParser, InitSegment
 from services.transcoder.process import Chunks, ExitError, Limits, collect, run

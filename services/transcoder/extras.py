@@ -9,8 +9,10 @@ from services.shared.captions import Caption, TextTrack, found_file
 from services.shared.catalog import Claim, WorkBook
 from services.shared.content import ContentStore
 from services.shared.errors import ConflictError, NotFoundError, PermanentJobError
+from services.shared.filenames import init_file, poster_file, segment_file
+from services.shared.plan import Plan
 from services.shared.storyboard import Storyboard, index, index_file, sheet_file, storyboard_of
-from services.shared.video import Plan, TaskKind, init_file, poster_file, segment_file
+from services.shared.task import TaskKind
 from services.transcoder.availability import availability
 from services.transcoder.captions import take_captions
 from services.transcoder.command import Input

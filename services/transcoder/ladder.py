@@ -13,7 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from services.shared.encoding import Encoding
 from services.shared.errors import InvalidRequestError, UnsupportedMediaError
-from services.shared.video import Rational, Rendition
+from services.shared.plan import Rational
+from services.shared.tracks import Rendition
 from services.transcoder.profiles import BITS, Family, Profile, profile
 
 RUNGS: Final = (240, 360, 480, 720, 1080, 1440, 2160)

@@ -10,15 +10,9 @@ from collections.abc import Iterable
 from itertools import takewhile
 from typing import Final
 
-from services.shared.video import (
-    AAC_FRAME_SAMPLES,
-    AAC_FRAMES_PER_SEGMENT,
-    AUDIO_RATE_HZ,
-    AudioTrack,
-    Plan,
-    Task,
-    TaskKind,
-)
+from services.shared.plan import Plan
+from services.shared.task import Task, TaskKind
+from services.shared.tracks import AAC_FRAME_SAMPLES, AAC_FRAMES_PER_SEGMENT, AUDIO_RATE_HZ, AudioTrack
 from services.transcoder.source import SourceInfo, VideoFacts
 from services.transcoder.timeline import make_plan, make_tasks
 

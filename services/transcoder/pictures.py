@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from services.shared.errors import PermanentJobError
-from services.shared.video import Plan
+from services.shared.plan import Plan
 from services.transcoder import command
 from services.transcoder.command import Input
 from services.transcoder.process import ExitError, Limits, collect

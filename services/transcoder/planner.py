@@ -8,7 +8,9 @@ from services.shared.catalog import PLAN, Catalog, WorkBook, keys, now_ms
 from services.shared.dispatch import Dispatcher
 from services.shared.errors import FencedError, PermanentJobError, UnsupportedMediaError
 from services.shared.messages import PlanJob
-from services.shared.video import Plan, Status, Task, Video, due
+from services.shared.plan import Plan
+from services.shared.task import Task, due
+from services.shared.video import Status, Video
 from services.transcoder.crew import crew
 from services.transcoder.prepare import Preparation
 from services.transcoder.session import Session

@@ -12,8 +12,11 @@ from typing import Final
 
 from services.shared.content import ContentStore
 from services.shared.errors import UnsupportedMediaError
+from services.shared.filenames import source_part_file
+from services.shared.plan import Plan
 from services.shared.settings import TranscoderSettings
-from services.shared.video import Plan, Source, Task, Video, source_part_file
+from services.shared.task import Task
+from services.shared.video import Source, Video
 from services.transcoder.command import Input
 from services.transcoder.encoders import Encoders
 from services.transcoder.feed import SourceFeed

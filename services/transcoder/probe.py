@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from services.shared.errors import UnsupportedMediaError
-from services.shared.video import Rational
+from services.shared.plan import Rational
 from services.transcoder import command
 from services.transcoder.command import MAX_STREAMS, Input
 from services.transcoder.look import Item, is_encrypted, look_of

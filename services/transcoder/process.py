@@ -18,7 +18,7 @@ import shlex
 import signal
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import monotonic
 from typing import Final
 
@@ -40,6 +40,12 @@ _LIBRARY_BYTES: Final = 4 * 1024**3
 _STOPPED_BY_OTHERS: Final = frozenset({signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
 """An operator, a shutdown, the kernel short of memory. Crashes and limits, however, come back every time."""
 
+_BACKGROUND: Final = 10
+"""Services and players on the same machine go first: they get nine times as much of a core that both want."""
+
+_AWAITED: Final = 5
+"""As before, but three times as much as the background."""
+
 Chunks = AsyncIterator[bytes]
 Consumer = Callable[[Chunks], Awaitable[None]]
 
@@ -57,9 +63,13 @@ class Limits:
     """Heap and stacks."""
     file_bytes: int = 0
     """Largest file it may write; output through pipes doesn't count."""
-    niceness: int = 5
+    niceness: int = _BACKGROUND
     sandbox: Sandbox | None = None
     """What is around it; None: the strongest that takes no preparation."""
+
+    def sooner(self) -> Limits:
+        """The same for what somebody waits for: it goes before other encoders."""
+        return replace(self, niceness=_AWAITED)
 
     @property
     def quota(self) -> Quota:

@@ -14,20 +14,12 @@ from services.shared.content import ContentStore
 from services.shared.dispatch import Dispatcher
 from services.shared.errors import ConflictError, FencedError, UnavailableError
 from services.shared.etcd import Op
+from services.shared.filenames import final_file
 from services.shared.manifest import final_files, is_begun, playable_s
-from services.shared.video import (
-    ACTIVE,
-    AFTERWARDS,
-    Availability,
-    Plan,
-    Rendition,
-    Status,
-    Task,
-    TaskKind,
-    Video,
-    due,
-    final_file,
-)
+from services.shared.plan import Availability, Plan
+from services.shared.task import AFTERWARDS, Task, TaskKind, due
+from services.shared.tracks import Rendition
+from services.shared.video import ACTIVE, Status, Video
 from services.transcoder.availability import availability, progress
 
 log = logging.getLogger(__name__)

@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from services.shared.content import ContentStore
-from services.shared.video import init_file, segment_file
+from services.shared.filenames import init_file, segment_file
 
 _MAX_IN_FLIGHT: Final = 4
 

@@ -24,7 +24,9 @@ from services.shared.errors import (
     UnsupportedMediaError,
 )
 from services.shared.messages import TaskJob
-from services.shared.video import AFTERWARDS, EXTRAS, Plan, Status, TaskKind, TaskResult, Video
+from services.shared.plan import Plan
+from services.shared.task import AFTERWARDS, EXTRAS, TaskKind, TaskResult
+from services.shared.video import Status, Video
 from services.transcoder.audio import encode_audio
 from services.transcoder.command import Input
 from services.transcoder.encode import Encoded, PieceJob, encode_piece
@@ -212,17 +214,16 @@ class TaskRunner:
         wanted = tuple(name for name in plan.wanted_of(claim.task) if not only or name in only)
         if not wanted:
             return Encoded(frames=0, tracks={})
+        limits = self._limits.sooner() if claim.task.urgent else self._limits
         if claim.task.audio is not None:
             sink = _Reporting(pusher, self._book, self._progress, claim)
             leading = claim.task.leading
-            return await encode_audio(
-                given, plan, claim.task.audio, sink, leading=leading, limits=self._limits
-            )
+            return await encode_audio(given, plan, claim.task.audio, sink, leading=leading, limits=limits)
         assert claim.task.piece is not None
         agreed = await self._agreed_inits(claim)
         piece = claim.task.piece.model_copy(update={"renditions": wanted})
         job = PieceJob(source=given, plan=plan, piece=piece, init_sha256=agreed)
-        return await encode_piece(job, pusher, limits=self._limits)
+        return await encode_piece(job, pusher, limits=limits)
 
     async def _agreed_inits(self, claim: Claim) -> dict[str, str]:
         """Hashes of the initialisation segments that finished pieces have made, by rendition."""

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any, Final
 
-from services.shared.video import Rational
+from services.shared.plan import Rational
 from services.transcoder import command
 from services.transcoder.command import Input
 from services.transcoder.packets import PacketScan

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from services.shared.languages import distinct_titles
-from services.shared.video import AudioTrack, SoundRole
+from services.shared.tracks import AudioTrack, SoundRole
 from services.transcoder.source import AudioFacts
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from services.shared.video import Rational, SoundRole
+from services.shared.plan import Rational
+from services.shared.tracks import SoundRole
 
 SEEKABLE_FORMATS: Final = frozenset({"mov", "matroska"})
 """Demuxers that can seek without losing frames. Sources of all others are remuxed first."""

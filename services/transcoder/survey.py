@@ -6,7 +6,9 @@ import logging
 
 from services.shared.catalog import Catalog, Claim, WorkBook, now_ms
 from services.shared.dispatch import Dispatcher
-from services.shared.video import Plan, Task, Video, due
+from services.shared.plan import Plan
+from services.shared.task import Task, due
+from services.shared.video import Video
 from services.transcoder.command import Input
 from services.transcoder.crew import crew
 from services.transcoder.opening import remaining_tasks, surveyed

@@ -17,7 +17,8 @@ from services.shared.catalog import PLAN, VERIFY, Catalog, Originals, Verificati
 from services.shared.dispatch import Dispatcher
 from services.shared.errors import NotFoundError, UnavailableError
 from services.shared.messages import BULK_QUEUE, FIRST_QUEUE, LATE_QUEUE
-from services.shared.video import Status, Task, Video, due
+from services.shared.task import Task, due
+from services.shared.video import Status, Video
 from services.transcoder.progress import Progress
 
 log = logging.getLogger(__name__)

@@ -19,7 +19,9 @@ from fractions import Fraction
 from typing import Final
 
 from services.shared.captions import text_tracks
-from services.shared.video import AUDIO_RATE_HZ, AudioTrack, Piece, Plan, Rational, Task, TaskKind
+from services.shared.plan import Plan, Rational
+from services.shared.task import Piece, Task, TaskKind
+from services.shared.tracks import AUDIO_RATE_HZ, AudioTrack
 from services.transcoder.ladder import H264, Ladder
 from services.transcoder.sound import sound_tracks
 from services.transcoder.source import SOUND_MARGIN_S, KeyFrame, SourceInfo, VideoFacts

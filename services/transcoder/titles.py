@@ -8,7 +8,8 @@ from typing import Final
 
 from services.shared.catalog import Claim, WorkBook
 from services.shared.errors import PermanentJobError
-from services.shared.video import Piece, Plan, Task
+from services.shared.plan import Plan
+from services.shared.task import Piece, Task
 from services.transcoder import command
 from services.transcoder.command import Input
 from services.transcoder.complexity import MIN_AHEAD, ahead, relief, sampled, yardstick

@@ -7,7 +7,7 @@ from hashlib import sha256
 from typing import Protocol
 
 from services.shared.errors import InvalidRequestError, UnfitPieceError
-from services.shared.video import TrackResult
+from services.shared.task import TrackResult
 from services.transcoder.fragments import FragmentParser, InitSegment, MediaSegment
 from services.transcoder.process import Chunks
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -165,6 +166,16 @@ async def test_memory_processor_time_and_files_are_limited_and_the_process_is_ni
     assert file_blocks in {1 << 10, 1 << 11}  # of 1024 or 512 bytes, as the shell likes
     assert niceness >= 7
     assert score >= 500
+
+
+@pytest.mark.skipif(not Path("/proc/self/autogroup").exists(), reason="no groups in this kernel's scheduler")
+async def test_a_process_gives_way_to_those_of_other_sessions():
+    said = await said_by("cat", "/proc/self/autogroup", limits=replace(LIMITS, niceness=7))
+    assert int(said.split()[-1]) >= 7
+
+
+def test_what_somebody_waits_for_gives_way_less():
+    assert 0 < LIMITS.sooner().niceness < LIMITS.niceness
 
 
 async def test_more_processor_time_than_allowed_is_the_inputs_fault_and_says_so():

@@ -6,13 +6,8 @@ from typing import Any, Final
 
 import ffmpeg
 
-from services.shared.video import (
-    AAC_FRAME_SAMPLES,
-    AAC_FRAMES_PER_SEGMENT,
-    AUDIO_RATE_HZ,
-    AudioTrack,
-    Plan,
-)
+from services.shared.plan import Plan
+from services.shared.tracks import AAC_FRAME_SAMPLES, AAC_FRAMES_PER_SEGMENT, AUDIO_RATE_HZ, AudioTrack
 from services.transcoder.command.compiling import compiled
 from services.transcoder.command.inputs import Input
 

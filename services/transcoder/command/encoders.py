@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import ffmpeg
 
-from services.shared.video import Rendition
+from services.shared.tracks import Rendition
 from services.transcoder.command.compiling import compiled
 from services.transcoder.profiles import PROFILES, Family, Profile
 

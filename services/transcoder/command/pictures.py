@@ -7,8 +7,8 @@ from typing import Final
 import ffmpeg
 
 from services.shared.storyboard import Storyboard
+from services.shared.tracks import Rendition
 from services.shared.treatment import Treatment
-from services.shared.video import Rendition
 from services.transcoder.command.compiling import compiled
 from services.transcoder.command.inputs import Input
 from services.transcoder.command.treatment import converted, deinterlaced

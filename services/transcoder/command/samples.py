@@ -7,7 +7,9 @@ from typing import Any, Final
 import ffmpeg
 
 from services.shared.encoding import Encoding
-from services.shared.video import Piece, Plan, Rendition
+from services.shared.plan import Plan
+from services.shared.task import Piece
+from services.shared.tracks import Rendition
 from services.transcoder.command.compiling import compiled
 from services.transcoder.command.encoders import encoder, prepared
 from services.transcoder.command.inputs import Input

@@ -66,7 +66,7 @@ def _limit(options: dict[str, str]) -> None:
     _allow(resource.RLIMIT_FSIZE, int(options["file_bytes"]))
     _allow(resource.RLIMIT_CORE, 0)
     _allow(resource.RLIMIT_NOFILE, _MAX_OPEN_FILES)
-    os.nice(int(options["niceness"]))
+    _give_way(os.nice(int(options["niceness"])))
     _be_first_to_go()
 
 
@@ -77,6 +77,19 @@ def _allow(kind: int, most: int, at_last: int | None = None) -> None:
     if allowed != resource.RLIM_INFINITY:
         soft, hard = min(soft, allowed), min(hard, allowed)
     resource.setrlimit(kind, (soft, hard))
+
+
+def _give_way(niceness: int) -> None:
+    """Let the whole session give way, too.
+
+    Where the kernel schedules sessions as groups (`sched(7)`, autogroups), a process is nice only to those of
+    its own session, which here are none: a player or a server on this machine would get no more than an encoder.
+    """
+    try:
+        with open("/proc/self/autogroup", "w") as file:  # noqa: PTH123 - pathlib takes long to import
+            file.write(str(niceness))
+    except OSError:  # there are no such groups here, or a container does not let it be written
+        return
 
 
 def _be_first_to_go() -> None:

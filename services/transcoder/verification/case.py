@@ -6,10 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from services.shared.filenames import final_file
 from services.shared.manifest import manifest_names
 from services.shared.manifest.presentation import Presentation
+from services.shared.plan import Plan
 from services.shared.references import made_by, references
-from services.shared.video import Plan, Task, Video, final_file
+from services.shared.task import Task
+from services.shared.video import Video
 from services.transcoder.availability import availability
 from services.transcoder.verification.outline import Outline, outlines
 from services.transcoder.verification.steps import Stretch, stretches

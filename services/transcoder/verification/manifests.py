@@ -15,8 +15,8 @@ from itertools import accumulate
 from typing import Final
 from xml.etree import ElementTree as ET
 
+from services.shared.filenames import HLS_FILE, MPD_FILE, init_file, playlist_file, segment_template
 from services.shared.manifest.presentation import Presentation
-from services.shared.video import HLS_FILE, MPD_FILE, init_file, playlist_file, segment_template
 from services.transcoder.verification.outline import Outline
 
 _MPD: Final = "{urn:mpeg:dash:schema:mpd:2011}"

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from services.shared.content import ContentStore
 from services.shared.errors import FencedError, NotFoundError, PermanentJobError
 from services.shared.messages import TaskJob
+from services.shared.task import AFTERWARDS
 from services.shared.verification import Fault, FaultKind, Outcome, Verification
-from services.shared.video import AFTERWARDS
 from services.transcoder.progress import Progress
 from services.transcoder.runner import TaskRunner
 from services.transcoder.verification.case import Case

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from services.shared.errors import InvalidRequestError
+from services.shared.filenames import init_file, segment_file
 from services.shared.manifest.presentation import Presentation, Track
-from services.shared.video import AAC_FRAME_SAMPLES, init_file, segment_file
+from services.shared.tracks import AAC_FRAME_SAMPLES
 from services.transcoder.fragments import FragmentParser, InitSegment, MediaSegment
 
 _SOUND_PIXELS: Final = 1

@@ -83,7 +83,7 @@ def _give_way(niceness: int) -> None:
     """Let the whole session give way, too.
 
     Where the kernel schedules sessions as groups (`sched(7)`, autogroups), a process is nice only to those of
-    its own session, which here are none: a player or a server on this machine would get no more than an encoder.
+    its own session, which here are none: a player or a server on this machine would get no more than it does.
     """
     try:
         with open("/proc/self/autogroup", "w") as file:  # noqa: PTH123 - pathlib takes long to import

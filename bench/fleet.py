@@ -22,7 +22,8 @@ from bench.schedule import makespan_s
 from bench.stack import Client, stack
 from bench.usage import usage
 from services.local.endpoints import Endpoints
-from services.shared.video import Plan, Rational, Task, TaskKind
+from services.shared.plan import Plan, Rational
+from services.shared.task import Task, TaskKind
 from services.transcoder.source import AudioFacts, KeyFrame, SourceInfo, VideoFacts
 from services.transcoder.timeline import make_plan, make_tasks
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 from bench import footage, pieces, quality, single
 from bench.measure import CPU, WALL, Metric, Row, Trial, alternate, compare, timed
 from bench.quality import Likeness, likeness
-from services.shared.video import Plan
+from services.shared.plan import Plan
 
 YARDSTICK: Final = "one ffmpeg, 1 thread"
 

@@ -21,9 +21,10 @@ from bench.members import Members, Node, Toll
 from bench.stack import stack
 from bench.viewers import SLOW_S, Viewers
 from services.shared.content import ContentStore
+from services.shared.filenames import segment_file
 from services.shared.ring.placement import partition_of
 from services.shared.stubs.tritontube.cluster.v1 import cluster_pb2 as pb
-from services.shared.video import new_video_id, segment_file
+from services.shared.video import new_video_id
 
 _FILE_BYTES: Final = 350_000
 """The average of all segments of 4 s that a film of 1280x720 is made into here."""

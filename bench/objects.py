@@ -20,8 +20,9 @@ from bench.swift import COPIES, Swift, swift
 from services.local.endpoints import Endpoints
 from services.shared.content import ContentStore
 from services.shared.etcd import EtcdClient
+from services.shared.filenames import segment_file
 from services.shared.topology import Topology
-from services.shared.video import new_video_id, segment_file
+from services.shared.video import new_video_id
 
 _OBJECT_BYTES: Final = 1_000_000
 _COUNT: Final = 400

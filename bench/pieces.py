@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
-from services.shared.video import Plan, Task
+from services.shared.plan import Plan
+from services.shared.task import Task
 from services.transcoder.audio import encode_audio
 from services.transcoder.command import Input
 from services.transcoder.encode import PieceJob, encode_piece

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from services.shared.video import Plan, Rendition
+from services.shared.plan import Plan
+from services.shared.tracks import Rendition
 from services.transcoder.fragments import FragmentParser, MediaSegment
 
 _X264: Final = re.compile(rb"x264 - core .*? options: ([ -~]+)")

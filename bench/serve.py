@@ -17,8 +17,9 @@ from bench.stack import stack
 from services.local.endpoints import Endpoints
 from services.shared.content import ContentStore
 from services.shared.etcd import EtcdClient
+from services.shared.filenames import segment_file
 from services.shared.topology import Topology
-from services.shared.video import new_video_id, segment_file
+from services.shared.video import new_video_id
 
 _RATE: Final = Metric(name="requests", unit="1/s", digits=0)
 _FIRST: Final = Metric(name="first byte, median", unit="ms")

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from services.shared.video import Plan, Rendition
+from services.shared.plan import Plan
+from services.shared.tracks import Rendition
 from services.transcoder.process import Limits
 
 _NICENESS: Final = Limits(wall_s=1).niceness

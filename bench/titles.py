@@ -12,7 +12,8 @@ from typing import Final
 from bench import footage, quality
 from bench.measure import CPU, Metric, Row, Trial, alternate, compare, timed
 from bench.pieces import Folder
-from services.shared.video import Plan, Task, TaskKind
+from services.shared.plan import Plan
+from services.shared.task import Task, TaskKind
 from services.transcoder.command import Input
 from services.transcoder.complexity import MIN_AHEAD, relief, sampled
 from services.transcoder.encode import PieceJob, encode_piece

@@ -20,7 +20,8 @@ from bench.stack import Client
 from services.local.endpoints import Endpoints
 from services.shared.catalog import Catalog, WorkBook, keys
 from services.shared.etcd import EtcdClient
-from services.shared.video import Plan, Task
+from services.shared.plan import Plan
+from services.shared.task import Task
 
 _IDLE_S: Final = 15.0
 _POLL_S: Final = 1.0

@@ -18,7 +18,8 @@ from services.shared.messages import (
     VerifyJob,
     VideoEvent,
 )
-from services.shared.video import Task, TaskKind, Video
+from services.shared.task import Task, TaskKind
+from services.shared.video import Video
 
 log = logging.getLogger(__name__)
 

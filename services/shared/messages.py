@@ -5,7 +5,8 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Final
 
-from services.shared.video import Record, Status
+from services.shared.record import Record
+from services.shared.video import Status
 
 FIRST_QUEUE: Final = "transcode.first"
 BULK_QUEUE: Final = "transcode.bulk"

@@ -24,23 +24,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from services.shared.captions import given_edition
+from services.shared.filenames import PART_SUFFIX, final_file, init_file, poster_file, segment_file
 from services.shared.manifest import manifest_names
+from services.shared.plan import Plan
 from services.shared.storyboard import storyboard_files
-from services.shared.video import (
-    EXTRAS,
-    PART_SUFFIX,
-    Plan,
-    Source,
-    Status,
-    Task,
-    TaskKind,
-    TaskResult,
-    Video,
-    final_file,
-    init_file,
-    poster_file,
-    segment_file,
-)
+from services.shared.task import EXTRAS, Task, TaskKind, TaskResult
+from services.shared.video import Source, Status, Video
 
 SETTLED: Final = frozenset({Status.READY, Status.FAILED})
 """Statuses in which nobody works for a video."""

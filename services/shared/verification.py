@@ -11,7 +11,8 @@ from collections.abc import Iterable
 from enum import StrEnum
 from typing import Final
 
-from services.shared.video import Record, Verdict
+from services.shared.record import Record
+from services.shared.video import Verdict
 
 _MAX_FAULTS: Final = 200
 """A disk's worth of lost files is not listed one by one in a record of etcd; `fsck` does that."""

@@ -17,7 +17,7 @@ from typing import Final
 from pydantic import ValidationError
 
 from services.shared.errors import ConflictError
-from services.shared.video import Record
+from services.shared.record import Record
 from services.storage.disk.durable import replace_file, sync_folder
 
 _FILE: Final = "node.json"

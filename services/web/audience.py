@@ -17,7 +17,8 @@ from typing import Final
 from services.shared.catalog import Catalog, WorkBook
 from services.shared.dispatch import Dispatcher
 from services.shared.errors import NotFoundError, UnavailableError
-from services.shared.video import ACTIVE, Task, Video, due
+from services.shared.task import Task, due
+from services.shared.video import ACTIVE, Video
 
 log = logging.getLogger(__name__)
 

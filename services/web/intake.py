@@ -15,8 +15,9 @@ from typing import Final, Self
 
 from services.shared.content import ContentStore, StoredFile
 from services.shared.errors import TooLargeError
+from services.shared.filenames import source_part_file
 from services.shared.telemetry import Counter
-from services.shared.video import Source, source_part_file
+from services.shared.video import Source
 from services.web import sniff
 from services.web.wording import size
 

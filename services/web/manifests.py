@@ -12,8 +12,10 @@ from typing import Final
 
 from services.shared.catalog import Catalog, WorkBook
 from services.shared.errors import NotFoundError, UnavailableError
+from services.shared.filenames import final_file
 from services.shared.manifest import manifest, promised
-from services.shared.video import Availability, Plan, Status, Video, final_file
+from services.shared.plan import Availability, Plan
+from services.shared.video import Status, Video
 from services.web.cache import Content, ContentCache
 from services.web.conditions import etag_of
 from services.web.flight import SingleFlight

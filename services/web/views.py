@@ -7,19 +7,10 @@ from datetime import UTC, datetime
 from pydantic import BaseModel, ConfigDict, Field
 
 from services.shared.captions import Caption
+from services.shared.filenames import HLS_FILE, MPD_FILE, poster_file
 from services.shared.storyboard import index_file
-from services.shared.video import (
-    HLS_FILE,
-    MPD_FILE,
-    AudioTrack,
-    Omission,
-    Rendition,
-    SoundRole,
-    Status,
-    Verdict,
-    Video,
-    poster_file,
-)
+from services.shared.tracks import AudioTrack, Rendition, SoundRole
+from services.shared.video import Omission, Status, Verdict, Video
 
 _MILLISECONDS = 1000
 

@@ -19,7 +19,8 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from services.shared.video import Verdict, segment_file
+from services.shared.filenames import segment_file
+from services.shared.video import Verdict
 from services.storage.disk.disk import object_name
 from tests.harness.children import children
 from tests.harness.fixtures_stack import SMALL

@@ -11,8 +11,8 @@ import httpx
 import pytest
 
 from services.shared.broker import Broker
+from services.shared.filenames import poster_file
 from services.shared.messages import WATCHED_QUEUE
-from services.shared.video import poster_file
 from tests.harness.holding import in_the_making, workers_held
 from tests.harness.numbered import MINUTE
 from tests.harness.sources import SLOWING

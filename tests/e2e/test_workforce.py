@@ -10,7 +10,9 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from services.shared.video import Plan, TaskResult, init_file, segment_file
+from services.shared.filenames import init_file, segment_file
+from services.shared.plan import Plan
+from services.shared.task import TaskResult
 from services.transcoder.command import Input
 from services.transcoder.encode import PieceJob, encode_piece
 from tests.harness.fixtures_stack import SMALL

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from services.shared.errors import PermanentJobError, UnfitPieceError, UnsupportedMediaError
-from services.shared.video import Plan
+from services.shared.plan import Plan
 from services.transcoder.audio import encode_audio
 from services.transcoder.captions import take_captions
 from services.transcoder.command import Input

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from services.shared.video import AAC_FRAME_SAMPLES, AUDIO_RATE_HZ
+from services.shared.tracks import AAC_FRAME_SAMPLES, AUDIO_RATE_HZ
 from tests.harness.media import run
 from tests.harness.numbered import BITS, numbers
 from tests.harness.sources import Recipe

@@ -19,9 +19,10 @@ from services.shared.catalog import Catalog, Verifications, WorkBook, keys, now_
 from services.shared.content import ContentStore
 from services.shared.dispatch import Dispatcher
 from services.shared.errors import NotFoundError
+from services.shared.filenames import source_part_file
 from services.shared.references import references
 from services.shared.verification import Verification
-from services.shared.video import Source, Status, Video, new_video_id, source_part_file
+from services.shared.video import Source, Status, Video, new_video_id
 from tests.harness.server_process import ServerProcess
 from tests.harness.storage import StorageCluster
 from tests.harness.waiting import eventually

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, contextmanager
 
 import httpx
 
-from services.shared.video import segment_file
+from services.shared.filenames import segment_file
 from tests.harness.stack import Json, Stack
 from tests.harness.waiting import eventually
 

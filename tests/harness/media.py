@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from services.shared.video import Piece, Plan, Task, TaskResult
+from services.shared.plan import Plan
+from services.shared.task import Piece, Task, TaskResult
 from services.transcoder import command
 from services.transcoder.audio import encode_audio
 from services.transcoder.command import Input

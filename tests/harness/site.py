@@ -10,8 +10,8 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
+from services.shared.filenames import init_file, segment_file
 from services.shared.manifest import final_files
-from services.shared.video import init_file, segment_file
 from services.transcoder.availability import availability
 from tests.harness.media import Transcoded
 

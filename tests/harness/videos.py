@@ -2,21 +2,10 @@
 
 from __future__ import annotations
 
-from services.shared.video import (
-    AudioTrack,
-    Piece,
-    Plan,
-    Rational,
-    Rendition,
-    Source,
-    Status,
-    Task,
-    TaskKind,
-    TaskResult,
-    TrackResult,
-    Video,
-    new_video_id,
-)
+from services.shared.plan import Plan, Rational
+from services.shared.task import Piece, Task, TaskKind, TaskResult, TrackResult
+from services.shared.tracks import AudioTrack, Rendition
+from services.shared.video import Source, Status, Video, new_video_id
 
 RENDITIONS = (
     Rendition(name="240p", width=426, height=240, bitrate=400_000),

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from services.shared.errors import PermanentJobError
-from services.shared.video import AAC_FRAME_SAMPLES, AAC_FRAMES_PER_SEGMENT, AUDIO_RATE_HZ, AudioTrack
+from services.shared.tracks import AAC_FRAME_SAMPLES, AAC_FRAMES_PER_SEGMENT, AUDIO_RATE_HZ, AudioTrack
 from services.transcoder.audio import encode_audio
 from tests.harness.media import Collector, packets, planned, run
 from tests.harness.sources import BIG_BUCK_BUNNY, Recipe

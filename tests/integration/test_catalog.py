@@ -9,19 +9,10 @@ import pytest
 from services.shared.catalog import PLAN, Catalog, Starts, WorkBook, keys, now_ms
 from services.shared.errors import ConflictError, FencedError, NotFoundError, PermanentJobError
 from services.shared.etcd import EtcdClient
-from services.shared.video import (
-    Availability,
-    Plan,
-    Rational,
-    Rendition,
-    Source,
-    Status,
-    Task,
-    TaskKind,
-    TaskResult,
-    Video,
-    new_video_id,
-)
+from services.shared.plan import Availability, Plan, Rational
+from services.shared.task import Task, TaskKind, TaskResult
+from services.shared.tracks import Rendition
+from services.shared.video import Source, Status, Video, new_video_id
 from tests.harness.waiting import eventually
 
 SOURCE = Source(size_bytes=1, sha256="0" * 64, part_bytes=1 << 20, parts=1)

@@ -12,7 +12,10 @@ from services.shared.broker import Broker
 from services.shared.catalog import Catalog, WorkBook, keys
 from services.shared.dispatch import Dispatcher
 from services.shared.messages import TaskJob
-from services.shared.video import AudioTrack, Plan, Status, Task, TaskKind, Video
+from services.shared.plan import Plan
+from services.shared.task import Task, TaskKind
+from services.shared.tracks import AudioTrack
+from services.shared.video import Status, Video
 from services.transcoder.concession import Concessions
 from services.transcoder.progress import Progress
 from tests.harness.rabbitmq import VirtualHost

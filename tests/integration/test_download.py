@@ -14,17 +14,10 @@ import pytest_asyncio
 
 from services.shared.catalog import Catalog, WorkBook, keys, now_ms
 from services.shared.content import ContentStore
+from services.shared.filenames import init_file, segment_file, source_part_file
+from services.shared.plan import Availability
 from services.shared.settings import MIB
-from services.shared.video import (
-    Availability,
-    Source,
-    Status,
-    Video,
-    init_file,
-    new_video_id,
-    segment_file,
-    source_part_file,
-)
+from services.shared.video import Source, Status, Video, new_video_id
 from services.transcoder.availability import availability
 from tests.harness.media import Transcoded, decoded_frames, run, transcode
 from tests.harness.sources import Recipe, ffmpeg

@@ -9,9 +9,11 @@ import pytest_asyncio
 
 from services.admin.jobs.desk import JobDesk
 from services.shared.catalog import keys
+from services.shared.filenames import segment_file
 from services.shared.references import references
 from services.shared.storyboard import sheet_file, storyboard_files
-from services.shared.video import Status, Task, TaskKind, Video, segment_file
+from services.shared.task import Task, TaskKind
+from services.shared.video import Status, Video
 from tests.harness.finished import Archive, archive
 from tests.harness.rabbitmq import virtual_host
 from tests.harness.sources import Recipe, x264

@@ -17,9 +17,11 @@ from services.admin.server import admin_server
 from services.shared.catalog import keys
 from services.shared.content import ContentStore
 from services.shared.errors import InvalidRequestError, NotFoundError
+from services.shared.plan import Plan
 from services.shared.references import references
 from services.shared.stubs.tritontube.cluster.v1 import cluster_pb2 as pb
-from services.shared.video import Plan, Status, Task, Video, new_video_id
+from services.shared.task import Task
+from services.shared.video import Status, Video, new_video_id
 from tests.harness.admin_cli import cli
 from tests.harness.etcd import etcd_members
 from tests.harness.storage import StorageCluster, storage_cluster

@@ -16,8 +16,10 @@ from services.shared.catalog import (
 )
 from services.shared.errors import ConflictError
 from services.shared.etcd import EtcdClient
+from services.shared.filenames import source_part_file
+from services.shared.task import Task
 from services.shared.verification import Verification
-from services.shared.video import Status, Task, Verdict, Video, source_part_file
+from services.shared.video import Status, Verdict, Video
 from tests.harness.storage import StorageCluster
 from tests.harness.videos import done, plan_record, task_records, video_record
 from tests.harness.waiting import eventually

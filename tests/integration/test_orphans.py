@@ -13,9 +13,11 @@ from services.admin.files.orphans import Orphans
 from services.shared.captions import Caption, Captioning
 from services.shared.catalog import keys
 from services.shared.content import ContentStore
+from services.shared.plan import Plan
 from services.shared.references import references
 from services.shared.ring.state import Phase
-from services.shared.video import Plan, Status, Task, Video, new_video_id
+from services.shared.task import Task
+from services.shared.video import Status, Video, new_video_id
 from tests.harness.etcd import etcd_members
 from tests.harness.ring import publish
 from tests.harness.storage import StorageCluster, storage_cluster

@@ -11,7 +11,10 @@ import pytest_asyncio
 from services.shared.catalog import Claim, WorkBook
 from services.shared.errors import FencedError, UnavailableError
 from services.shared.etcd import EtcdClient
-from services.shared.video import AudioTrack, Plan, Rational, Rendition, Task, TaskKind, new_video_id
+from services.shared.plan import Plan, Rational
+from services.shared.task import Task, TaskKind
+from services.shared.tracks import AudioTrack, Rendition
+from services.shared.video import new_video_id
 
 PLAN = Plan(
     generation=0,

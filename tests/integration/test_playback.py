@@ -13,24 +13,13 @@ import pytest_asyncio
 
 from services.shared.catalog import Catalog, WorkBook, now_ms
 from services.shared.content import ContentStore
+from services.shared.filenames import final_file, init_file, poster_file, segment_file, source_part_file
 from services.shared.manifest import final_files
+from services.shared.plan import Availability, Plan, Rational
 from services.shared.settings import MIB
-from services.shared.video import (
-    Availability,
-    Plan,
-    Rational,
-    Rendition,
-    Source,
-    Status,
-    TrackResult,
-    Video,
-    final_file,
-    init_file,
-    new_video_id,
-    poster_file,
-    segment_file,
-    source_part_file,
-)
+from services.shared.task import TrackResult
+from services.shared.tracks import Rendition
+from services.shared.video import Source, Status, Video, new_video_id
 from tests.harness.fixtures_web import StartWeb
 from tests.harness.storage import StorageCluster
 from tests.harness.waiting import eventually

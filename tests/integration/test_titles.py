@@ -10,7 +10,9 @@ import pytest
 
 from services.shared.catalog import Claim, WorkBook
 from services.shared.etcd import EtcdClient
-from services.shared.video import Plan, Task, TaskKind, TaskResult, new_video_id
+from services.shared.plan import Plan
+from services.shared.task import Task, TaskKind, TaskResult
+from services.shared.video import new_video_id
 from services.transcoder.command import Input
 from services.transcoder.complexity import MAX_RELIEF, relief
 from services.transcoder.encode import PieceJob, encode_piece

@@ -9,7 +9,8 @@ import pytest
 
 from services.shared.catalog.keys import grave, purged, tombstone
 from services.shared.errors import ConflictError, NotFoundError
-from services.shared.video import init_file, new_video_id, poster_file, segment_file, source_part_file
+from services.shared.filenames import init_file, poster_file, segment_file, source_part_file
+from services.shared.video import new_video_id
 from tests.harness.storage import StorageCluster
 from tests.harness.waiting import eventually
 

@@ -11,9 +11,10 @@ import pytest
 
 from services.shared.catalog import Catalog, keys
 from services.shared.content import ContentStore
+from services.shared.filenames import source_part_file
 from services.shared.messages import FIRST_QUEUE, MessageType, PlanJob
 from services.shared.settings import MIB
-from services.shared.video import Status, source_part_file
+from services.shared.video import Status
 from tests.harness.etcd import EtcdCluster
 from tests.harness.fixtures_web import StartWeb
 from tests.harness.rabbitmq import VirtualHost

@@ -13,17 +13,9 @@ from services.shared.catalog import keys
 from services.shared.content.channels import Channels
 from services.shared.content.holders import Holders
 from services.shared.errors import FencedError
+from services.shared.filenames import final_file, init_file, poster_file, segment_file
 from services.shared.verification import Fault, FaultKind, Outcome, Verification
-from services.shared.video import (
-    Status,
-    Verdict,
-    Video,
-    final_file,
-    init_file,
-    new_video_id,
-    poster_file,
-    segment_file,
-)
+from services.shared.video import Status, Verdict, Video, new_video_id
 from services.transcoder.verification.copies import Copies
 from services.transcoder.verification.course import Course, OthersFirst
 from services.transcoder.verification.examination import Findings

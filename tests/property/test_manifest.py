@@ -6,19 +6,11 @@ from xml.etree import ElementTree as ET
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.shared.filenames import MPD_FILE, segment_file
 from services.shared.manifest import manifest
-from services.shared.video import (
-    AAC_FRAME_SAMPLES,
-    AAC_FRAMES_PER_SEGMENT,
-    MPD_FILE,
-    AudioTrack,
-    Availability,
-    Plan,
-    Rational,
-    Rendition,
-    TrackResult,
-    segment_file,
-)
+from services.shared.plan import Availability, Plan, Rational
+from services.shared.task import TrackResult
+from services.shared.tracks import AAC_FRAME_SAMPLES, AAC_FRAMES_PER_SEGMENT, AudioTrack, Rendition
 from services.transcoder.timeline import STANDARD_RATES
 
 DASH = {"d": "urn:mpeg:dash:schema:mpd:2011"}

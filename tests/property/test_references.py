@@ -6,8 +6,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from services.shared.catalog.videos import restarted
+from services.shared.plan import Plan
 from services.shared.references import References, references
-from services.shared.video import ACTIVE, Plan, Status, Task, TaskKind
+from services.shared.task import Task, TaskKind
+from services.shared.video import ACTIVE, Status
 from tests.harness.videos import AUDIO_SEGMENTS, done, plan_record, task_records, video_record
 
 _MAX_GENERATION = 3

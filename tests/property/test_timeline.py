@@ -6,7 +6,8 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.shared.video import Plan, Rational, Task
+from services.shared.plan import Plan, Rational
+from services.shared.task import Task
 from services.transcoder.ladder import H264
 from services.transcoder.source import KeyFrame, SourceInfo, VideoFacts
 from services.transcoder.timeline import STANDARD_RATES, make_plan, make_tasks, seeks

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from services.shared.video import Task, TaskKind, TaskResult
+from services.shared.task import Task, TaskKind, TaskResult
 from services.web.audience import following
 
 

@@ -1,14 +1,6 @@
-from services.shared.video import (
-    AudioTrack,
-    Piece,
-    Plan,
-    Rational,
-    Rendition,
-    Task,
-    TaskKind,
-    TaskResult,
-    TrackResult,
-)
+from services.shared.plan import Plan, Rational
+from services.shared.task import Piece, Task, TaskKind, TaskResult, TrackResult
+from services.shared.tracks import AudioTrack, Rendition
 from services.transcoder.availability import availability, progress
 
 LOW = Rendition(name="240p", width=426, height=240, bitrate=400_000)

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+from services.shared.plan import Plan, Rational
+from services.shared.task import Piece
+from services.shared.tracks import AudioTrack, Rendition
 from services.shared.treatment import Colours, Treatment
-from services.shared.video import AudioTrack, Piece, Plan, Rational, Rendition
 from services.transcoder import command
 from services.transcoder.command import Input
 

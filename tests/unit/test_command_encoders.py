@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from services.shared.encoding import Encoding
-from services.shared.video import Piece, Plan, Rational, Rendition
+from services.shared.plan import Plan, Rational
+from services.shared.task import Piece
+from services.shared.tracks import Rendition
 from services.transcoder import command
 from services.transcoder.command import Input
 from services.transcoder.ladder import Ladder, Rungs

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.shared.encoding import Encoding
-from services.shared.video import Piece, Rendition, Task, TaskKind, TaskResult
+from services.shared.task import Piece, Task, TaskKind, TaskResult
+from services.shared.tracks import Rendition
 from services.transcoder.complexity import MAX_RELIEF, ahead, relief, sampled, yardstick
 from tests.harness.videos import plan_record
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from services.shared.errors import NotFoundError
-from services.shared.video import (
+from services.shared.filenames import (
     HLS_FILE,
     MPD_FILE,
     final_file,

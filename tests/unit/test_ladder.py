@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 
 from services.shared.errors import InvalidRequestError, UnsupportedMediaError
-from services.shared.video import Rational, Rendition
+from services.shared.plan import Rational
+from services.shared.tracks import Rendition
 from services.transcoder.ladder import H264, Ladder, ladder_of, max_bitrate, parse_ladder
 from services.transcoder.ladders import load_ladder
 

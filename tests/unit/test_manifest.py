@@ -7,19 +7,12 @@ import pytest
 
 from services.shared.captions import Caption
 from services.shared.errors import NotFoundError
+from services.shared.filenames import HLS_FILE, MPD_FILE
 from services.shared.manifest import final_files, is_begun, manifest, manifest_names, playable_s, promised
+from services.shared.plan import Availability, Plan, Rational
 from services.shared.storyboard import Storyboard
-from services.shared.video import (
-    HLS_FILE,
-    MPD_FILE,
-    AudioTrack,
-    Availability,
-    Plan,
-    Rational,
-    Rendition,
-    SoundRole,
-    TrackResult,
-)
+from services.shared.task import TrackResult
+from services.shared.tracks import AudioTrack, Rendition, SoundRole
 
 DASH = {"d": "urn:mpeg:dash:schema:mpd:2011"}
 

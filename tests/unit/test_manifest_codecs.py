@@ -6,7 +6,9 @@ from xml.etree import ElementTree as ET
 
 from services.shared.encoding import Encoding
 from services.shared.manifest import final_files, manifest
-from services.shared.video import Availability, Plan, Rational, Rendition, TrackResult
+from services.shared.plan import Availability, Plan, Rational
+from services.shared.task import TrackResult
+from services.shared.tracks import Rendition
 
 AVC = Encoding()
 AV1 = Encoding(profile="av1", preset="10", quality=35)

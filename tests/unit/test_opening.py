@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from services.shared.video import Plan, Rational, Task, TaskKind
+from services.shared.plan import Plan, Rational
+from services.shared.task import Task, TaskKind
 from services.transcoder.opening import opening_tasks, remaining_tasks, surveyed
 from services.transcoder.source import AudioFacts, KeyFrame, SourceInfo, VideoFacts
 from services.transcoder.timeline import make_plan, make_tasks

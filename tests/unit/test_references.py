@@ -3,7 +3,8 @@ import pytest
 from services.shared.captions import Caption, Captioning
 from services.shared.references import References, references
 from services.shared.storyboard import storyboard_of
-from services.shared.video import Status, Task, TaskKind, TaskResult
+from services.shared.task import Task, TaskKind, TaskResult
+from services.shared.video import Status
 from tests.harness.videos import done, plan_record, task_records, video_record
 
 SOURCE = {"source-00000.part", "source-00001.part"}

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from services.shared.video import SoundRole
+from services.shared.tracks import SoundRole
 from services.transcoder.sound import sound_tracks
 from services.transcoder.source import AudioFacts
 

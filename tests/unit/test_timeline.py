@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from services.shared.video import Piece, Plan, Rational, Task, TaskKind
+from services.shared.plan import Plan, Rational
+from services.shared.task import Piece, Task, TaskKind
 from services.transcoder.source import AudioFacts, KeyFrame, Look, SourceInfo, Span, TextFacts, VideoFacts
 from services.transcoder.timeline import frame_rate, make_plan, make_tasks, seeks
 

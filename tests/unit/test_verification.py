@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from services.shared.filenames import final_file, init_file, segment_file
 from services.shared.manifest import final_files
+from services.shared.task import TrackResult
 from services.shared.verification import Fault, FaultKind, Outcome, Verification
-from services.shared.video import Status, TrackResult, Verdict, final_file, init_file, segment_file
+from services.shared.video import Status, Verdict
 from services.transcoder.verification.case import Case
 from services.transcoder.verification.manifests import objection_to
 from services.transcoder.verification.mending import given_up, orders

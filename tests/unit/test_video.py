@@ -1,21 +1,9 @@
 import pytest
 
 from services.shared.errors import ConflictError, InvalidRequestError
-from services.shared.video import (
-    TRANSITIONS,
-    Source,
-    Status,
-    Task,
-    TaskKind,
-    TaskResult,
-    Video,
-    check_video_id,
-    due,
-    final_file,
-    new_video_id,
-    segment_file,
-    tracks_complete,
-)
+from services.shared.filenames import final_file, segment_file
+from services.shared.task import Task, TaskKind, TaskResult, due, tracks_complete
+from services.shared.video import TRANSITIONS, Source, Status, Video, check_video_id, new_video_id
 
 SOURCE = Source(size_bytes=1, sha256="0" * 64, part_bytes=1 << 20, parts=1)
 

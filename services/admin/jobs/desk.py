@@ -14,8 +14,10 @@ from services.shared.dispatch import Dispatcher
 from services.shared.errors import ConflictError, NotFoundError
 from services.shared.etcd import EtcdClient
 from services.shared.messages import JOB_QUEUES
+from services.shared.record import Record
+from services.shared.task import EXTRAS, Task, due
 from services.shared.verification import Verification
-from services.shared.video import EXTRAS, PLAYABLE, Record, Status, Task, Video, due
+from services.shared.video import PLAYABLE, Status, Video
 
 log = logging.getLogger(__name__)
 

@@ -10,8 +10,9 @@ from services.shared.broker import Envelope
 from services.shared.rpc_server import Service
 from services.shared.stubs.tritontube.jobs.v1 import jobs_pb2 as pb
 from services.shared.stubs.tritontube.jobs.v1 import jobs_pb2_grpc
+from services.shared.task import Task
 from services.shared.verification import Fault, Verification
-from services.shared.video import Task, Verdict
+from services.shared.video import Verdict
 
 JOBS_SERVICE: Final = pb.DESCRIPTOR.services_by_name["JobsService"].full_name
 

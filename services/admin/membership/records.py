@@ -21,10 +21,10 @@ from tenacity import before_sleep_log, retry, retry_if_exception_type, wait_rand
 from services.shared.errors import UnavailableError
 from services.shared.etcd import EtcdClient, EventKind, KeyValue, Snapshot, WatchEvent
 from services.shared.lifecycle import background
+from services.shared.record import Record
 from services.shared.ring.progress import SUSPECT_PREFIX, Progress, Suspect, SyncReport
 from services.shared.ring.requests import REQUEST_PREFIX, ChangeRequest, RequestState
 from services.shared.ring.state import PROGRESS_PREFIX, RING_PREFIX, SYNC_PREFIX, sync_key
-from services.shared.video import Record
 
 log = logging.getLogger(__name__)
 

@@ -29,7 +29,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from services.shared.video import PART_SUFFIX
+from services.shared.filenames import PART_SUFFIX
 
 VIDEOS: Final = "videos/"
 ACTIVE: Final = "active/"
@@ -42,7 +42,7 @@ WORKERS: Final = "workers/"
 SWEEP: Final = "sweep"
 
 _GENERATION: Final = re.compile(r"-(g\d+)[-.]")
-"""In the names of the files that `services.shared.video` makes up."""
+"""In the names of the files that `services.shared.filenames` makes up."""
 
 
 def video(video_id: str) -> str:

@@ -18,7 +18,7 @@ from pydantic import Field
 from services.shared.catalog import keys
 from services.shared.errors import AmbiguousError, DeadlyJobError, UnavailableError
 from services.shared.etcd import EtcdClient, absent, delete_op, put_op, unchanged, value_is
-from services.shared.video import Record
+from services.shared.record import Record
 
 PLAN: Final = "plan"
 """The name of the planning job; others are called as their tasks."""

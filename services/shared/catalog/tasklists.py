@@ -7,7 +7,7 @@ from typing import Final
 
 from services.shared.catalog import keys
 from services.shared.etcd import EtcdClient, Mirror
-from services.shared.video import Task
+from services.shared.task import Task
 
 _MAX_LISTS: Final = 16
 """A worker works on one video at a time, and its sweeps go through the others that are unfinished."""

@@ -20,7 +20,8 @@ from services.shared.etcd import (
     unchanged,
 )
 from services.shared.etcd import Op as EtcdOp
-from services.shared.video import ACTIVE, Availability, Status, Video, check_video_id
+from services.shared.plan import Availability
+from services.shared.video import ACTIVE, Status, Video, check_video_id
 
 _SWAP_ATTEMPTS: Final = 20
 

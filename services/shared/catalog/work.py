@@ -19,7 +19,9 @@ from services.shared.catalog.videos import now_ms
 from services.shared.errors import FencedError, NotFoundError, UnavailableError
 from services.shared.etcd import EtcdClient, absent, delete_op, exists, put_op, unchanged, value_is
 from services.shared.etcd import Op as EtcdOp
-from services.shared.video import Piece, Plan, Record, Task, TaskResult
+from services.shared.plan import Plan
+from services.shared.record import Record
+from services.shared.task import Piece, Task, TaskResult
 
 _TASKS_PER_TXN: Final = 100
 """etcd allows 128 operations in a transaction."""

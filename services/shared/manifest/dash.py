@@ -12,17 +12,11 @@ from typing import Final
 from xml.etree import ElementTree as ET
 
 from services.shared.captions import Caption
+from services.shared.filenames import init_file, segment_template
 from services.shared.manifest.presentation import AUDIO_CHANNELS, Presentation, Track, sound_title
+from services.shared.plan import Plan
 from services.shared.storyboard import Storyboard, sheet_template
-from services.shared.video import (
-    AUDIO_RATE_HZ,
-    AudioTrack,
-    Plan,
-    Rendition,
-    SoundRole,
-    init_file,
-    segment_template,
-)
+from services.shared.tracks import AUDIO_RATE_HZ, AudioTrack, Rendition, SoundRole
 
 _AVAILABLE_SINCE: Final = "1970-01-01T00:00:00Z"
 _UPDATE_PERIOD: Final = "PT1S"

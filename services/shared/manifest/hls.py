@@ -11,9 +11,10 @@ from math import ceil
 from typing import Final
 
 from services.shared.captions import Caption
+from services.shared.filenames import init_file, playlist_file, segment_file
 from services.shared.manifest.presentation import AUDIO_CHANNELS, Presentation, Track, sound_title
 from services.shared.storyboard import Storyboard, sheet_file
-from services.shared.video import AudioTrack, Rendition, SoundRole, init_file, playlist_file, segment_file
+from services.shared.tracks import AudioTrack, Rendition, SoundRole
 
 STORYBOARD_PLAYLIST: Final = playlist_file("storyboard")
 _AUDIO_GROUP: Final = "audio"

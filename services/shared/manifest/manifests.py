@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from services.shared.captions import Caption
 from services.shared.errors import NotFoundError
+from services.shared.filenames import HLS_FILE, MPD_FILE, playlist_file
 from services.shared.manifest.dash import mpd
 from services.shared.manifest.hls import (
     STORYBOARD_PLAYLIST,
@@ -13,8 +14,8 @@ from services.shared.manifest.hls import (
     text_playlist,
 )
 from services.shared.manifest.presentation import Presentation
+from services.shared.plan import Availability, Plan
 from services.shared.storyboard import Storyboard
-from services.shared.video import HLS_FILE, MPD_FILE, Availability, Plan, playlist_file
 
 
 def manifest_names(plan: Plan) -> tuple[str, ...]:

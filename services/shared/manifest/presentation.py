@@ -14,18 +14,16 @@ from itertools import pairwise
 from typing import Final
 
 from services.shared.captions import Caption
+from services.shared.filenames import init_file, segment_file
 from services.shared.languages import distinct_titles
+from services.shared.plan import Availability, Plan
 from services.shared.storyboard import Storyboard
-from services.shared.video import (
+from services.shared.tracks import (
     AAC_FRAME_SAMPLES,
     AAC_FRAMES_PER_SEGMENT,
     AUDIO_RATE_HZ,
     AudioTrack,
-    Availability,
-    Plan,
     Rendition,
-    init_file,
-    segment_file,
 )
 
 AUDIO_CHANNELS: Final = 2

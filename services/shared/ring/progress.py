@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from services.shared.video import Record
+from services.shared.record import Record
 
 SUSPECT_PREFIX: Final = "ring/suspects/"
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Final
 
+from services.shared.record import Record
 from services.shared.ring.state import ChangeKind
-from services.shared.video import Record
 
 REQUEST_PREFIX: Final = "ring/requests/"
 

@@ -18,8 +18,8 @@ from typing import Final
 
 from pydantic import Field, model_validator
 
+from services.shared.record import Record
 from services.shared.ring.builder import RingNode
-from services.shared.video import Record
 
 RING_PREFIX: Final = "ring/"
 STATE_KEY: Final = "ring/state"

@@ -28,7 +28,7 @@ import google_crc32c
 from pydantic import ValidationError
 
 from services.shared.errors import CorruptFileError
-from services.shared.video import Record
+from services.shared.record import Record
 
 BLOCK_BYTES: Final = 1 << 20
 """The unit of verification: what a read of a single byte costs."""

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from services.shared.errors import CorruptFileError, NotFoundError, UnavailableError
 from services.shared.pace import Pace
-from services.shared.video import Record
+from services.shared.record import Record
 from services.storage import metrics
 from services.storage.disk.durable import replace_file
 from services.storage.disk.store import Store

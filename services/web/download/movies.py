@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from services.shared.content import ContentStore
-from services.shared.video import AudioTrack, Availability, Plan, Rendition, init_file, segment_file
+from services.shared.filenames import init_file, segment_file
+from services.shared.plan import Availability, Plan
+from services.shared.tracks import AudioTrack, Rendition
 from services.web.download.movie import Movie, MovieBuilder
 from services.web.download.samples import HEAD_BYTES, samples_of
 from services.web.download.tracks import TrackHead

@@ -192,6 +192,34 @@ async def test_a_job_that_fails_too_often_is_given_up(vhost: VirtualHost) -> Non
     assert len(shop.started) == 3
 
 
+async def test_a_job_that_no_retry_queue_takes_goes_behind_the_others_and_comes_to_an_end(
+    vhost: VirtualHost,
+) -> None:
+    """RabbitMQ 3.10 may lose all retry queues of a node: each publish to them goes unanswered then."""
+    shop, topology = Workshop(), Topology(retry_delays_s=(600,))
+    shop.fail("sick", TransientJobError("no luck"), TransientJobError("no luck"))
+    async with connected(vhost.url, instance="web-1", topology=topology, publish_timeout_s=3) as broker:
+        await vhost.limit(topology.retry_queue(FIRST_QUEUE, failures=1), messages=0)
+
+        async def refused() -> bool:
+            try:
+                await broker.publisher.retry(FIRST_QUEUE, job("filler"), failures=1)
+            except UnavailableError:
+                return True
+            return False
+
+        await eventually(refused, deadline_s=60, what="the retry queue takes nothing")
+        await publish(broker, FIRST_QUEUE, "sick", "next")
+        await publish(broker, BULK_QUEUE, "last")
+        consumer = JobConsumer(broker, handle=shop.handle, on_dead=shop.on_dead, max_attempts=2)
+        async with running(consumer):
+            await eventually(lambda: len(shop.finished) == 2, deadline_s=60, what="the others are done")
+        [letter] = await broker.dead_letters.list(FIRST_QUEUE)
+
+    assert shop.begun == ["sick", "next", "sick", "last"]
+    assert (letter.message_id, letter.error) == ("sick", "Given up after 2 attempts: no luck")
+
+
 @pytest.mark.parametrize(
     "error",
     [PermanentJobError("This is not a video.", detail="moov atom not found"), UnsupportedMediaError("No.")],

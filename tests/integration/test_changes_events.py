@@ -113,24 +113,24 @@ async def test_the_queues_of_a_node_that_is_gone_are_deleted_once_nobody_reads_t
     removed = {"e": node_entry("e").model_copy(update={"state": NodeState.REMOVED})}
     await publish(ring_client, state.model_copy(update={"nodes": {**state.nodes, **removed}}), table)
 
-    async def left_behind() -> set[str]:
-        return {name for name in await vhost.queues() if name.endswith(".e") or ".e." in name}
+    async def left(expected: set[str]) -> bool:
+        return {name for name in await vhost.queues() if name.endswith(".e") or ".e." in name} == expected
 
     async with (
         idle_admin(ring_etcd) as instance,
         Broker.connect(amqp_url, app_id="storage", instance="e", connect_timeout_s=60) as broker,
     ):
         await broker.publisher.ready(*map(handoff_queue, "ae"))
-        assert len(await left_behind()) == len(broker.topology.family(handoff_queue("e")))
+        family = {queue.name for queue in broker.topology.family(handoff_queue("e"))}
+        await eventually(lambda: left(family), deadline_s=DEADLINE_S, what="the queues of e are listed")
         async with broker.consuming.channel() as channel:
             await (await channel.get_queue(handoff_queue("e"))).consume(_ignored)
+            await eventually(
+                lambda: vhost.consumer_tags(handoff_queue("e")), deadline_s=DEADLINE_S, what="one is read"
+            )
             assert not await broker.retire(handoff_queue("e"))
         async with background(Queues(broker, instance.admin.topology, interval_s=0.2).run()):
-
-            async def gone() -> bool:
-                return not await left_behind()
-
-            await eventually(gone, deadline_s=DEADLINE_S, what="the queues of e are gone")
+            await eventually(lambda: left(set()), deadline_s=DEADLINE_S, what="the queues of e are gone")
         assert handoff_queue("a") in await vhost.queues()
 
 

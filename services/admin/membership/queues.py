@@ -32,11 +32,16 @@ class Queues:
         self._retired: set[str] = set()
 
     async def run(self) -> None:
-        """Delete what is of no use, until cancelled."""
+        """Delete what is of no use, until cancelled.
+
+        Not at once: where all has just been started, RabbitMQ's queues are about to elect their leaders, and
+        3.10 cannot bear that retry queues are deleted meanwhile: rabbit_fifo_dlx_sup dies, and with it all
+        retry queues of the node.
+        """
         while True:
+            await asyncio.sleep(self._interval_s)
             with suppress(UnavailableError):
                 await self._round(self._topology.view)
-            await asyncio.sleep(self._interval_s)
 
     async def _round(self, view: RingView) -> None:
         gone = {node for node, entry in view.state.nodes.items() if entry.state is NodeState.REMOVED}

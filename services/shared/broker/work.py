@@ -12,7 +12,7 @@ from services.shared.broker.envelope import Envelope
 from services.shared.broker.outcome import Dead, Deferred, Outcome, Retry, decide
 from services.shared.broker.publisher import Publisher
 from services.shared.broker.waits import end
-from services.shared.errors import RequestError, TransientJobError, TritonTubeError
+from services.shared.errors import RequestError, TransientJobError, TritonTubeError, UnavailableError
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +47,9 @@ class Work:
     ==================================  ==============================================================
 
     A retry or dead letter is confirmed by the broker before the original is acknowledged: the worst that
-    can happen is a job done twice.
+    can happen is a job done twice. A retry queue that takes nothing (RabbitMQ 3.10 may lose all of a node
+    until that is started again) costs the delay, and no more: the job goes behind all others of its queue.
+    Handed back it would be the next one again, for ever, and no other job would ever be done.
     """
 
     handle: Handler
@@ -104,7 +106,15 @@ class Work:
         log.warning("%s, attempt %d failed: %s", envelope.message_id, envelope.attempt, outcome.reason)
         attempt = envelope.attempt + isinstance(outcome, Retry)
         again = replace(envelope, attempt=attempt, error=outcome.reason, detail=outcome.detail)
-        await self.publisher.retry(envelope.queue, again, failures=envelope.attempt)
+        await self._later(again, failures=envelope.attempt)
+
+    async def _later(self, envelope: Envelope, *, failures: int) -> None:
+        """Have a job come back after a delay; where none is to be had, after all others of its queue."""
+        try:
+            await self.publisher.retry(envelope.queue, envelope, failures=failures)
+        except UnavailableError as error:
+            log.warning("%s comes back without a delay: %s", envelope.message_id, error)
+            await self.publisher.job(envelope.queue, envelope)
 
     async def _give_up(self, envelope: Envelope, outcome: Dead) -> None:
         log.error("%s given up: %s", envelope.message_id, outcome.reason)
@@ -113,7 +123,7 @@ class Work:
         except Exception:
             # It must not die unheard of. The attempt does not count: the next one only has to tell.
             log.exception("%s: could not tell that it was given up", envelope.message_id)
-            await self.publisher.retry(envelope.queue, envelope, failures=1)
+            await self._later(envelope, failures=1)
             return
         buried = replace(envelope, error=outcome.reason, detail=outcome.detail)
         await self.publisher.dead(envelope.queue, buried)

@@ -3,6 +3,7 @@
 pytest_plugins = [
     "tests.harness.fixtures_cluster",
     "tests.harness.fixtures_etcd",
+    "tests.harness.fixtures_finished",
     "tests.harness.fixtures_media",
     "tests.harness.fixtures_rabbitmq",
     "tests.harness.fixtures_ring",
@@ -10,4 +11,5 @@ pytest_plugins = [
     "tests.harness.fixtures_browser",
     "tests.harness.fixtures_stack",
     "tests.harness.fixtures_web",
+    "tests.harness.second_chance",
 ]

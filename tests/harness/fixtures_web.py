@@ -6,12 +6,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 
+import httpx
 import pytest
 import pytest_asyncio
 
+from services.shared.catalog import Catalog
 from tests.harness.rabbitmq import RabbitProcess, VirtualHost, virtual_host
 from tests.harness.storage import StorageCluster
-from tests.harness.web import WebProcess, web_process
+from tests.harness.web import Json, WebProcess, like_a_video, web_process
 
 StartWeb = Callable[..., Awaitable[WebProcess]]
 
@@ -36,6 +38,25 @@ async def web(storage: StorageCluster, shared_web: WebProcess) -> WebProcess:
     shared_web.server.revive()
     await shared_web.ready()
     return shared_web
+
+
+@pytest_asyncio.fixture
+async def http(web: WebProcess) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of that process."""
+    async with web.client() as client:
+        yield client
+
+
+@pytest.fixture
+def catalog(storage: StorageCluster) -> Catalog:
+    """The catalogue that it works on."""
+    return Catalog(storage.client)
+
+
+@pytest_asyncio.fixture
+async def video(web: WebProcess) -> Json:
+    """One that was just uploaded; nobody processes it."""
+    return await web.upload(like_a_video(5000), title="A title")
 
 
 @pytest_asyncio.fixture

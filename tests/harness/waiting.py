@@ -13,6 +13,10 @@ T = TypeVar("T")
 _POLL_S = 0.05
 
 
+class DeadlineError(TimeoutError):
+    """What was waited for has not come in time. Its cause is what the last look at it raised, if it did."""
+
+
 @overload
 async def eventually(
     predicate: Callable[[], Awaitable[T | None]], *, deadline_s: float = ..., what: str = ...
@@ -31,7 +35,7 @@ async def eventually(
     Exceptions of the predicate count as "not yet" and are shown when time runs out.
 
     Raises:
-        TimeoutError: naming `what`, with the last value or error seen.
+        DeadlineError: naming `what`, with the last value or error seen.
     """
     end = monotonic() + deadline_s
     last: object = None
@@ -46,4 +50,5 @@ async def eventually(
                 return value
             last = value
         await asyncio.sleep(_POLL_S)
-    raise TimeoutError(f"{what}: not within {deadline_s} s; last seen: {last!r}")
+    cause = last if isinstance(last, Exception) else None
+    raise DeadlineError(f"{what}: not within {deadline_s} s; last seen: {last!r}") from cause

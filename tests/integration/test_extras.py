@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 import pytest
 import pytest_asyncio
 
@@ -14,8 +12,7 @@ from services.shared.references import references
 from services.shared.storyboard import sheet_file, storyboard_files
 from services.shared.task import Task, TaskKind
 from services.shared.video import Status, Video
-from tests.harness.finished import Archive, archive
-from tests.harness.rabbitmq import virtual_host
+from tests.harness.finished import Archive
 from tests.harness.sources import Recipe, x264
 from tests.harness.subtitled import Words, subtitled
 from tests.harness.waiting import eventually
@@ -27,28 +24,12 @@ _WORDS = Words(language="eng", sentences={1: "Hello"})
 
 
 @pytest_asyncio.fixture(scope="module")
-async def shared(shared_storage, rabbitmq, tmp_path_factory) -> AsyncIterator[Archive]:
-    """A ring of three nodes with two copies of each file, and one worker; use it as `house`."""
-    await shared_storage.heal()
-    async with (
-        virtual_host(rabbitmq) as vhost,
-        archive(shared_storage, vhost.url, tmp_path_factory.mktemp("archive")) as house,
-    ):
-        yield house
-
-
-@pytest_asyncio.fixture
-async def house(shared: Archive, storage) -> Archive:  # noqa: ARG001 - the ring is healed
-    return shared
-
-
-@pytest_asyncio.fixture(scope="module")
-async def original(shared: Archive, source_folder) -> Video:
+async def original(shared_house: Archive, source_folder) -> Video:
     """A finished video; do nothing to it."""
-    video = await shared.made_from(subtitled(_FILM.make(source_folder), [_WORDS]))
+    video = await shared_house.made_from(subtitled(_FILM.make(source_folder), [_WORDS]))
 
     async def complete() -> Video | None:
-        now = await shared.catalog.get(video.id)
+        now = await shared_house.catalog.get(video.id)
         return None if now.extras_due else now
 
     return await eventually(complete, deadline_s=60, what="nothing is left to be made")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -21,8 +20,7 @@ from services.transcoder.verification.course import Course, OthersFirst
 from services.transcoder.verification.examination import Findings
 from tests.harness.admin_cli import Outcome as Ended
 from tests.harness.admin_cli import cli
-from tests.harness.finished import Archive, archive
-from tests.harness.rabbitmq import virtual_host
+from tests.harness.finished import Archive
 from tests.harness.sources import Recipe, x264
 from tests.harness.waiting import eventually
 
@@ -34,26 +32,9 @@ _FILM = Recipe(
 
 
 @pytest_asyncio.fixture(scope="module")
-async def shared(shared_storage, rabbitmq, tmp_path_factory) -> AsyncIterator[Archive]:
-    """A ring of three nodes with two copies of each file, and one worker; use it as `house`."""
-    await shared_storage.heal()
-    async with (
-        virtual_host(rabbitmq) as vhost,
-        archive(shared_storage, vhost.url, tmp_path_factory.mktemp("archive")) as house,
-    ):
-        yield house
-
-
-@pytest_asyncio.fixture
-async def house(shared: Archive, storage) -> Archive:  # noqa: ARG001 - the ring is healed
-    shared.worker.revive()
-    return shared
-
-
-@pytest_asyncio.fixture(scope="module")
-async def original(shared: Archive, source_folder) -> Video:
+async def original(shared_house: Archive, source_folder) -> Video:
     """A finished video; do nothing to it."""
-    return await shared.made_from(_FILM.make(source_folder))
+    return await shared_house.made_from(_FILM.make(source_folder))
 
 
 @pytest_asyncio.fixture

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from uuid import uuid4
 
-import httpx
 import pytest
-import pytest_asyncio
 
 from services.shared.catalog import Catalog, Verifications, keys
 from services.shared.messages import FIRST_QUEUE
@@ -17,26 +15,9 @@ from tests.harness.fixtures_web import StartWeb
 from tests.harness.rabbitmq import VirtualHost
 from tests.harness.storage import StorageCluster
 from tests.harness.waiting import eventually
-from tests.harness.web import Json, WebProcess, like_a_video
+from tests.harness.web import like_a_video
 
 UNKNOWN = "0000000000000000"
-
-
-@pytest_asyncio.fixture
-async def http(web: WebProcess) -> AsyncIterator[httpx.AsyncClient]:
-    async with web.client() as client:
-        yield client
-
-
-@pytest.fixture
-def catalog(storage: StorageCluster) -> Catalog:
-    return Catalog(storage.client)
-
-
-@pytest_asyncio.fixture
-async def video(web: WebProcess) -> Json:
-    """One that was just uploaded; nobody processes it."""
-    return await web.upload(like_a_video(5000), title="A title")
 
 
 async def failed(catalog: Catalog, video_id: str, reason: str) -> None:

@@ -3,37 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import httpx
 import pytest
-import pytest_asyncio
 
 from services.shared.captions import Caption
-from services.shared.catalog import Catalog
 from services.shared.webvtt import MAX_BYTES
-from tests.harness.storage import StorageCluster
-from tests.harness.web import Json, WebProcess, like_a_video
+from tests.harness.web import Json
 
 SRT = "1\n00:00:01,000 --> 00:00:02,500\nHello, <font color=red>you</font>!\n"
 VTT = "WEBVTT\n\n00:00:01.000 --> 00:00:02.500\nHello, you!\n"
-
-
-@pytest_asyncio.fixture
-async def http(web: WebProcess) -> AsyncIterator[httpx.AsyncClient]:
-    async with web.client() as client:
-        yield client
-
-
-@pytest.fixture
-def catalog(storage: StorageCluster) -> Catalog:
-    return Catalog(storage.client)
-
-
-@pytest_asyncio.fixture
-async def video(web: WebProcess) -> Json:
-    """One that was just uploaded; nobody processes it."""
-    return await web.upload(like_a_video(5000), title="A title")
 
 
 def path(video: Json, name: str) -> str:

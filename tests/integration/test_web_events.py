@@ -7,12 +7,9 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-import pytest
-
 from services.shared.catalog import Catalog
 from tests.harness.fixtures_web import StartWeb
 from tests.harness.rabbitmq import VirtualHost
-from tests.harness.storage import StorageCluster
 from tests.harness.web import Json, WebProcess, like_a_video
 
 Event = tuple[str, Json]
@@ -51,11 +48,6 @@ async def listening(web: WebProcess, path: str = "/api/events") -> AsyncIterator
         assert answer.headers["content-type"].startswith("text/event-stream")
         assert answer.headers["cache-control"] == "no-store"
         yield Listener(answer.aiter_lines())
-
-
-@pytest.fixture
-def catalog(storage: StorageCluster) -> Catalog:
-    return Catalog(storage.client)
 
 
 async def test_the_stream_of_one_video_begins_with_what_it_is_and_goes_on_with_what_it_becomes(

@@ -10,9 +10,10 @@ from time import perf_counter
 from typing import Final
 
 from bench import footage
+from bench.machine import require_file
 from bench.measure import Metric, Row, Trial, alternate, compare
 from bench.stack import Client, Json, stack
-from tests.harness.other_players import open_dashjs, open_hlsjs
+from tests.harness.other_players import DASHJS, HLSJS, open_dashjs, open_hlsjs
 from tests.harness.viewer import Viewer, chromium, visiting
 
 _PLAYABLE: Final = Metric(name="last byte sent to playable", unit="s")
@@ -40,6 +41,8 @@ PLAYERS: Final[Mapping[str, Open]] = {
 
 def run(work: Path, *, quick: bool, rounds: int) -> Iterator[Row]:
     """Measure each player with a video of each length."""
+    for script in (DASHJS, HLSJS):
+        require_file(script, package="npm, and run scripts/setup --bench again")
     films = {
         f"{minutes} min": footage.film(work, duration_s=60 * minutes)
         for minutes in (_QUICK_MINUTES if quick else _MINUTES)

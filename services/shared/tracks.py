@@ -26,6 +26,8 @@ class Rendition(Record):
     """RFC 6381, e.g. `avc1.64001f`: that of small pictures by the same encoder until the video is ready.
     Empty in plans made before there was a choice."""
     encoding: Encoding = Encoding()
+    begun: bool = True
+    """Whether its first segment is there. Manifests tell of it earlier: nobody should choose it before."""
 
 
 class SoundRole(StrEnum):

@@ -145,7 +145,7 @@ def _measured(video: Video, plan: Plan, tasks: list[Task], available: Availabili
         "playable_s": playable_s(plan, available),
         "frames": available.frames if available.complete else plan.frames,
         "duration_s": _duration_s(plan, available),
-        "renditions": _measured_ladder(plan, available) if available.complete else plan.renditions,
+        "renditions": _measured_ladder(plan, available) if available.complete else _growing(plan, available),
         "audio": plan.audio,
         "storyboard": next((made.storyboard for made in results if made.storyboard), None),
         "captions": video.captions.found(caption for made in results for caption in made.captions),
@@ -155,6 +155,13 @@ def _measured(video: Video, plan: Plan, tasks: list[Task], available: Availabili
     if video.model_copy(update={"status": status, **changes}) == video:
         return video
     return video.moved_to(status, now_ms=now_ms(), **changes)
+
+
+def _growing(plan: Plan, available: Availability) -> tuple[Rendition, ...]:
+    begun = {name for name, segments in available.video_segments.items() if segments}
+    return tuple(
+        rendition.model_copy(update={"begun": rendition.name in begun}) for rendition in plan.renditions
+    )
 
 
 def _measured_ladder(plan: Plan, available: Availability) -> tuple[Rendition, ...]:

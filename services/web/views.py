@@ -49,6 +49,7 @@ class RenditionView(View):
     height: int
     bitrate: int = Field(description="bits per second: the limit while processing, the measured peak after")
     codec: str = Field(description="RFC 6381; while processing its level is a guess")
+    begun: bool = Field(description="whether it can be watched from the beginning, as far as it reaches")
     download: str | None = Field(description="all of it as one MP4 file; null until the video is ready")
 
     @classmethod
@@ -61,6 +62,7 @@ class RenditionView(View):
             height=rendition.height,
             bitrate=rendition.bitrate,
             codec=rendition.codec,
+            begun=rendition.begun,
             download=path if video.status is Status.READY else None,
         )
 

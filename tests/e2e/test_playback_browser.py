@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
+from playwright.async_api import Route
 
 from tests.harness.holding import in_the_making
 from tests.harness.media import run
@@ -131,6 +134,38 @@ async def test_every_quality_can_be_chosen_from_the_menu(visitor: Viewer, long_v
         await until_size(visitor, size)
     before = await visitor.playback()
     await visitor.until(lambda now: now.position_s > before.position_s + 0.5, what="it plays on")
+
+
+async def test_a_quality_that_has_not_begun_is_not_chosen(visitor: Viewer, long_video: Json) -> None:
+    """The manifest of a video in the making tells of all qualities; first there is only the lowest one."""
+    asked: list[str] = []
+    told = asyncio.Event()
+    visitor.page.on("request", lambda request: asked.append(request.url))
+    await visitor.page.route(f"**{long_video['links']['watch']}", _as_it_was_at_first)
+    await visitor.page.route("**/events", partial(_once, told))
+    await open_player(visitor, long_video)
+    await visitor.until(is_loaded, what="everything is loaded")
+    assert any("/240p-" in url for url in asked)
+    assert not any("/360p-" in url for url in asked)
+    told.set()
+    limit = "tritontube.player.shaka.getConfiguration().abr.restrictions.maxHeight"
+    await eventually(lambda: is_allowed(visitor, limit, 360), what="the better quality may be chosen")
+
+
+async def _as_it_was_at_first(route: Route) -> None:
+    answer = await route.fetch()
+    page = (await answer.text()).replace('data-status="ready"', 'data-status="playable"')
+    assert 'data-height="360"' in page
+    await route.fulfill(response=answer, body=page.replace('data-height="360"', 'data-height="240"'))
+
+
+async def _once(told: asyncio.Event, route: Route) -> None:
+    await told.wait()
+    await route.continue_()
+
+
+async def is_allowed(visitor: Viewer, limit: str, height: int) -> bool:
+    return await visitor.page.evaluate(limit) == height
 
 
 @pytest.mark.parametrize("size", _RENDITIONS.values(), ids=_RENDITIONS)

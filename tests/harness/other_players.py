@@ -10,8 +10,8 @@ import pytest
 from tests.harness.viewer import Viewer, other_site
 
 _MODULES: Final = Path(__file__).with_name("players") / "node_modules"
-_DASHJS: Final = _MODULES / "dashjs/dist/modern/umd/dash.all.min.js"
-_HLSJS: Final = _MODULES / "hls.js/dist/hls.min.js"
+DASHJS: Final = _MODULES / "dashjs/dist/modern/umd/dash.all.min.js"
+HLSJS: Final = _MODULES / "hls.js/dist/hls.min.js"
 
 _PLAY_DASHJS: Final = """manifest => {
     window.errors = [];
@@ -35,12 +35,12 @@ Json = dict[str, Any]
 
 async def open_dashjs(visitor: Viewer, video: Json) -> None:
     """Play the MPD with dash.js."""
-    await _open(visitor, _DASHJS, _PLAY_DASHJS, video["links"]["manifest"])
+    await _open(visitor, DASHJS, _PLAY_DASHJS, video["links"]["manifest"])
 
 
 async def open_hlsjs(visitor: Viewer, video: Json) -> None:
     """Play the master playlist with hls.js."""
-    await _open(visitor, _HLSJS, _PLAY_HLSJS, video["links"]["hls"])
+    await _open(visitor, HLSJS, _PLAY_HLSJS, video["links"]["hls"])
 
 
 async def _open(visitor: Viewer, script: Path, play: str, manifest: str) -> None:

@@ -7,8 +7,6 @@ import { Reach } from "./reach.js";
 const RETRY_MS = 1500;
 const MAX_RETRIES = 20;
 const BANDWIDTH_ESTIMATE = 4_000_000;
-/** A little more than one segment. */
-const OPENING_S = 5;
 
 const CONTROLS = {
   bigButtons: ["play_pause"],
@@ -75,6 +73,7 @@ export class Player {
     this.loading = null;
     this.loaded = false;
     this.retries = 0;
+    this.height = Infinity;
     this.late = new LateTracks();
     this.reach = new Reach(this.video, container.querySelector("#not-yet"));
     for (const name of ["play", "pause"]) {
@@ -104,7 +103,6 @@ export class Player {
 
   async beginWithShaka() {
     this.shaka ??= await this.makeShaka();
-    this.beginLow();
     try {
       await this.shaka.load(this.manifest, 0);
       this.loaded = true;
@@ -118,11 +116,13 @@ export class Player {
     }
   }
 
-  /** As long as only the beginning can be watched, the better qualities of it may still be on their way. */
-  beginLow() {
-    const opening = this.reach.seconds < OPENING_S;
-    this.shaka.configure("abr.useNetworkInformation", !opening);
-    this.shaka.configure("abr.defaultBandwidthEstimate", opening ? 1 : BANDWIDTH_ESTIMATE);
+  /**
+   * Choose no quality higher than this by itself: of a video in the making the manifest tells of all, but the
+   * better ones take a while to begin, and a picture now is better than a fine one in a quarter of a minute.
+   */
+  limit(height) {
+    this.height = height || Infinity;
+    this.shaka?.configure("abr.restrictions.maxHeight", this.height);
   }
 
   async makeShaka() {
@@ -136,6 +136,7 @@ export class Player {
     const { LABEL } = window.shaka.ui.Overlay.TrackLabelFormat;
     overlay.configure({ ...CONTROLS, trackLabelFormat: LABEL, textTrackLabelFormat: LABEL });
     player.configure(CONFIGURATION);
+    player.configure("abr.restrictions.maxHeight", this.height);
     // Everything there is may be asked for at once, whatever the clock says; this spares a warning about clocks.
     player.configure("manifest.dash.clockSyncUri", this.manifest);
     player.addEventListener("error", (event) => this.retryLater(event.detail));

@@ -15,6 +15,7 @@ export function start(onChange = () => {}) {
   const show = (video) => {
     container.dataset.status = video.status;
     player.reach.extend(video.status === "ready" ? Infinity : video.playable_s);
+    player.limit(heightOf(video));
     shape(container, video);
     player.late.offer(video);
     onChange(video);
@@ -23,7 +24,10 @@ export function start(onChange = () => {}) {
     else if (video.status === "failed") player.say("This video could not be processed", video.reason ?? "");
     else player.say("Getting your video ready", waitingText(video), { busy: true });
   };
-  if (container.dataset.status !== "ready") player.reach.extend(Number(container.dataset.playable));
+  if (container.dataset.status !== "ready") {
+    player.reach.extend(Number(container.dataset.playable));
+    player.limit(Number(container.dataset.height));
+  }
   if (PLAYABLE.includes(container.dataset.status)) player.load();
   if (container.dataset.status === "ready") return player;
   const stop = follow(`/api/videos/${container.dataset.id}/events`, {
@@ -34,6 +38,11 @@ export function start(onChange = () => {}) {
     deleted: () => player.say("This video was deleted", ""),
   });
   return player;
+}
+
+/** How high the highest of the qualities is that can be watched from the beginning. */
+function heightOf({ renditions }) {
+  return Math.max(0, ...renditions.filter(({ begun }) => begun).map(({ height }) => height));
 }
 
 /** Give the stage the form of the video, as soon as that is known. The style sheet knows what suits upright ones. */

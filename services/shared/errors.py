@@ -5,8 +5,11 @@
     TritonTubeError
     |-- RequestError                 the caller's fault: repeating it unchanged cannot help
     |   |-- InvalidRequestError      malformed input: a bad key, a bad field, a bad address
+    |   |   `-- ChecksumError        what arrived is not what its sender meant to send
     |   |-- NotFoundError            the thing named does not exist (proved, not guessed)
+    |   |   `-- GoneError            it did, and never will again
     |   |-- ConflictError            it exists already with other content, or its state forbids the step
+    |   |   `-- BusyError            somebody else is at it
     |   |-- TooLargeError            over a limit that the operator set
     |   `-- UnsupportedMediaError    the bytes are not a video that can be played (reason for people)
     |-- StaleRingError               the caller's epoch is older than the receiver's: re-read the ring
@@ -40,12 +43,24 @@ class InvalidRequestError(RequestError):
     """Malformed input."""
 
 
+class ChecksumError(InvalidRequestError):
+    """What arrived does not match the checksum that came with it."""
+
+
 class NotFoundError(RequestError):
     """The named thing does not exist."""
 
 
+class GoneError(NotFoundError):
+    """The named thing existed, and was ended."""
+
+
 class ConflictError(RequestError):
     """The thing exists with other content, or its present state forbids the step."""
+
+
+class BusyError(ConflictError):
+    """Somebody else is at it, whom it takes a while to end."""
 
 
 class TooLargeError(RequestError):

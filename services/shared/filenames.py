@@ -24,9 +24,15 @@ PART_SUFFIX: Final = ".part"
 """What the names of the parts of originals end with, in whatever form."""
 
 
-def source_part_file(number: int, *, stem: str = "source") -> str:
-    """File name of a part of a source. `number` counts from 0."""
-    return f"{stem}-{number:05d}{PART_SUFFIX}"
+def source_part_file(number: int, *, stem: str = "source", take: int = 0) -> str:
+    """File name of a part of a source.
+
+    Args:
+        number: of the part, from 0.
+        stem: of the source.
+        take: which request of a resumable upload has stored it, from 1; 0: the file came by a single request.
+    """
+    return f"{stem}-t{take}-{number:05d}{PART_SUFFIX}" if take else f"{stem}-{number:05d}{PART_SUFFIX}"
 
 
 def poster_file(generation: int) -> str:

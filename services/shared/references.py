@@ -8,6 +8,8 @@ from these records that it is not wanted now and never will be:
   of use for good once the video is done with: `ready`, `failed`, or refused.
 - A track that was left out of a video's plan does not come back but under another generation.
 - A refused video has no files. An original that was dropped does not come back.
+- Of an upload that came by several requests, what the record does not name was cut off or has been put
+  together with what came after it.
 - Captions that somebody gave are out of use for good when the record names others, or none, and has changed
   since: each of them gets a name of its own.
 
@@ -38,6 +40,9 @@ _MADE: Final = re.compile(
     r"(-\d{5}\.m4s|-init\.mp4|-\d{5}\.part|-\d{5}\.jpg|\.jpg|\.vtt|\.mpd|\.m3u8)"
 )
 """Names of what this version makes of an original."""
+
+_TAKEN: Final = re.compile(r"source-t\d+-\d{5}\.part")
+"""Names of what the requests of a resumable upload store; the record of its video never names others."""
 
 _LATE: Final = re.compile(r"poster|storyboard|text\d+")
 """What may still come to a video that is ready."""
@@ -72,7 +77,7 @@ class References:
             return edition <= self.video.captions.edition
         made = _MADE.fullmatch(name)
         if made is None:
-            return False
+            return bool(_TAKEN.fullmatch(name))
         generation = int(made["generation"])
         if generation == self.video.generation:
             return self.video.status is Status.READY and made["track"] in self.left_out

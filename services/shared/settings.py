@@ -83,6 +83,10 @@ class WebSettings(Settings):
     """An upload is stored in parts of this size."""
     upload_idle_timeout_s: float = Field(default=60.0, gt=0)
     """A client that sends nothing for so long has gone."""
+    max_open_uploads: int = Field(default=1000, gt=0)
+    """Resumable uploads that are not complete, in the whole cluster. More are answered 503."""
+    upload_lifetime_s: float = Field(default=24 * 3600.0, gt=0)
+    """A resumable upload to which nothing is added for so long is given up."""
     cache_bytes: int = Field(default=256 * MIB, ge=0)
     """Memory for hot segments."""
     replicas: int = Field(default=3, ge=1, le=7)

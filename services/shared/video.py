@@ -84,13 +84,25 @@ class Source(Record):
     stem: str = "source"
     """What the names of its parts begin with."""
     size_bytes: int
-    sha256: str
+    sha256: str = ""
+    """Of the whole file. Empty where it came by several requests: a hash that has begun cannot be handed on
+    from one process to the next."""
     part_bytes: int
     parts: int
+    takes: tuple[int, ...] = ()
+    """Of each part, which request has stored it; empty: they all came by the same one."""
+    chain: str = ""
+    """In place of `sha256`: the SHA-256 of the chain over the parts before the last one, empty at first,
+    followed by that part's SHA-256 (both in binary)."""
+
+    @property
+    def digest(self) -> str:
+        """What tells its content from any other: hexadecimal digits."""
+        return self.sha256 or self.chain
 
     def part_file(self, number: int) -> str:
         """File name of a part. `number` counts from 0."""
-        return source_part_file(number, stem=self.stem)
+        return source_part_file(number, stem=self.stem, take=self.takes[number] if self.takes else 0)
 
 
 class Omission(Record):

@@ -29,6 +29,7 @@ from services.web.announcement import sweep_uploads
 from services.web.app import Backing, WebApp
 from services.web.health import Check
 from services.web.server import HttpServer, listen
+from services.web.tus.expiry import expire_uploads
 
 log = logging.getLogger("services.web")
 
@@ -64,6 +65,7 @@ async def serve(settings: WebSettings, stop: asyncio.Event) -> None:
             app.graveyard.run(),
             app.audience.run(),
             sweep_uploads(app.catalog),
+            expire_uploads(app.resumables, lifetime_s=settings.upload_lifetime_s),
         ):
             await _serve_http(app, listener, settings, stop)
 
@@ -115,7 +117,7 @@ async def _serve_http(
     app: WebApp, listener: socket.socket, settings: WebSettings, stop: asyncio.Event
 ) -> None:
     log.info("serving http://%s", settings.listen)
-    server = HttpServer(app, listener, on_stop=app.newsroom.close)
+    server = HttpServer(app, listener, on_stop=app.stop)
     await server.run(stop, drain_timeout_s=settings.drain_timeout_s)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 from collections.abc import Mapping
@@ -16,7 +17,7 @@ from starlette.exceptions import HTTPException
 
 from services.shared import webvtt
 from services.shared.broker import Broker
-from services.shared.catalog import Catalog, Verifications, WorkBook
+from services.shared.catalog import Catalog, Resumables, Verifications, WorkBook
 from services.shared.content import ContentStore
 from services.shared.dispatch import Dispatcher
 from services.shared.errors import TritonTubeError
@@ -43,12 +44,15 @@ from services.web.patience import Patience
 from services.web.playback import PREFIX, Playback
 from services.web.problems import MEDIA_TYPE, Problem, problem_of
 from services.web.server import App, Receive, Scope, Send
+from services.web.slots import Slots
+from services.web.tus.receiver import Receiver
+from services.web.tus.routes import ResumableUploads
 from services.web.uploads import Uploads
 from services.web.verification import VerificationApi
 
 log = logging.getLogger(__name__)
 
-_UPLOAD_PATHS: Final = frozenset({"/upload"})
+_UPLOAD_PATH: Final = re.compile(r"/upload|/uploads(/.*)?")
 _CAPTIONS_PATH: Final = re.compile(r"/api/videos/[^/]+/captions/[^/]+")
 _JSON_PATHS: Final = ("/api/", "/openapi.json")
 _SENTENCES: Final = {
@@ -77,6 +81,7 @@ class WebApp:
 
     def __init__(self, backing: Backing) -> None:
         self.catalog = Catalog(backing.etcd)
+        self.resumables = Resumables(backing.etcd, lifetime_s=backing.settings.upload_lifetime_s)
         files = ringfiles.RingFiles(backing.store)
         self.graveyard = Graveyard(backing.etcd, on_burial=lambda video_id: self._forget(video_id, True))
         self._cache = ContentCache(
@@ -96,6 +101,7 @@ class WebApp:
             manifest=self._manifests.get,
             download=self._downloads.find,
         )
+        self._stopping = asyncio.Event()
         self._other: App = self._assemble(backing)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -118,11 +124,8 @@ class WebApp:
         pages = Pages(
             backing.settings, catalog=self.catalog, assets=assets, lookout=lookout, openapi=api.openapi
         )
-        uploads = Uploads(
-            backing.settings, etcd=backing.etcd, catalog=self.catalog, store=backing.store, herald=herald
-        )
         parts = (
-            uploads,
+            *self._uploads(backing, herald),
             VideoApi(catalog=self.catalog, herald=herald),
             VerificationApi(catalog=self.catalog, verifications=Verifications(backing.etcd)),
             CaptionsApi(catalog=self.catalog, store=backing.store, herald=herald),
@@ -138,6 +141,33 @@ class WebApp:
         _explain_errors(api, pages)
         return api
 
+    def _uploads(self, backing: Backing, herald: Herald) -> tuple[Uploads, ResumableUploads]:
+        settings, store, slots = (
+            backing.settings,
+            backing.store,
+            Slots(backing.settings.max_concurrent_uploads),
+        )
+        once = Uploads(
+            settings, etcd=backing.etcd, catalog=self.catalog, store=store, herald=herald, slots=slots
+        )
+        receiver = Receiver(
+            settings,
+            resumables=self.resumables,
+            store=store,
+            herald=herald,
+            slots=slots,
+            stopping=self._stopping,
+        )
+        resumable = ResumableUploads(
+            settings, catalog=self.catalog, resumables=self.resumables, receiver=receiver
+        )
+        return once, resumable
+
+    def stop(self) -> None:
+        """Let those requests end that would go on for as long as their clients like."""
+        self._stopping.set()
+        self.newsroom.close()
+
     def _forget(self, video_id: str, gone: bool) -> None:  # noqa: FBT001 - a plain callback
         """Let go of what is known of a video that something happened to."""
         self._manifests.forget(video_id)
@@ -148,7 +178,7 @@ class WebApp:
 
 def _body_limit(path: str) -> int | None:
     """How large a body may be that is sent to a path; None: as large as it likes."""
-    if path in _UPLOAD_PATHS:
+    if _UPLOAD_PATH.fullmatch(path):
         return None
     return webvtt.MAX_BYTES if _CAPTIONS_PATH.fullmatch(path) else MAX_BODY_BYTES
 
@@ -163,7 +193,7 @@ def _explain_errors(api: FastAPI, pages: Pages) -> None:
         if is_page and prefers_html(request.headers.get("accept", "")):
             return pages.problem(problem)
         return Response(
-            problem.encode(), problem.status.value, headers=dict(problem.headers), media_type=MEDIA_TYPE
+            problem.encode(), int(problem.status), headers=dict(problem.headers), media_type=MEDIA_TYPE
         )
 
     async def on_own(request: Request, error: Exception) -> Response:

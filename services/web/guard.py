@@ -101,7 +101,7 @@ class _Body:
 
 async def _respond(problem: Problem, scope: Scope, body: _Body, send: Send) -> None:
     response = Response(
-        problem.encode(), problem.status.value, headers=dict(problem.headers), media_type=MEDIA_TYPE
+        problem.encode(), int(problem.status), headers=dict(problem.headers), media_type=MEDIA_TYPE
     )
     await response(scope, body.receive, send)
 

@@ -62,6 +62,7 @@ class Pages:
         self._lookout = lookout
         self._openapi = openapi
         self._max_upload_bytes = settings.max_upload_bytes
+        self._part_bytes = settings.part_bytes
         self._templates = _environment(assets)
         self.router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
         for path, page in (
@@ -85,6 +86,7 @@ class Pages:
             first_page=before is None,
             next_url="/?" + urlencode({"q": q, "before": following}) if following else None,
             max_upload_bytes=self._max_upload_bytes,
+            part_bytes=self._part_bytes,
         )
 
     async def watch(self, video_id: str) -> HTMLResponse:
@@ -109,7 +111,7 @@ class Pages:
         except UnavailableError as error:
             problem = problem_of(error)
             page = self._page("cluster.html", state=None, problem=problem.detail)
-            page.status_code = problem.status.value
+            page.status_code = int(problem.status)
             page.headers.update(problem.headers)
             return page
 
@@ -127,7 +129,7 @@ class Pages:
     def problem(self, problem: Problem) -> HTMLResponse:
         """An error, for people."""
         page = self._page("problem.html", problem=problem)
-        page.status_code = problem.status.value
+        page.status_code = int(problem.status)
         page.headers.update(problem.headers)
         return page
 

@@ -260,7 +260,7 @@ def _problem(problem: problems.Problem) -> _Answer:
         (b"cache-control", b"no-store"),
         _length(len(body)),
     )
-    return _Answer(status=problem.status, headers=(*_ALWAYS, *described, *extra), body=body)
+    return _Answer(status=HTTPStatus(problem.status), headers=(*_ALWAYS, *described, *extra), body=body)
 
 
 async def _send_stream(chunks: Chunks, receive: Receive, send: Send) -> None:

@@ -13,9 +13,12 @@ from http import HTTPStatus
 from typing import Final
 
 from services.shared.errors import (
+    BusyError,
+    ChecksumError,
     ConflictError,
     CorruptFileError,
     FencedError,
+    GoneError,
     InvalidRequestError,
     NotFoundError,
     OutOfSpaceError,
@@ -32,10 +35,16 @@ MEDIA_TYPE: Final = "application/problem+json"
 _SOON: Final = {"Retry-After": "5"}
 _LATER: Final = {"Retry-After": "60"}
 
-_TABLE: Final[dict[type[TritonTubeError], tuple[HTTPStatus, Mapping[str, str]]]] = {
+CHECKSUM_MISMATCH: Final = 460
+"""A status code of tus 1.0.0, which HTTP does not know."""
+
+_TABLE: Final[dict[type[TritonTubeError], tuple[int, Mapping[str, str]]]] = {
     InvalidRequestError: (HTTPStatus.BAD_REQUEST, {}),
+    ChecksumError: (CHECKSUM_MISMATCH, {}),
     NotFoundError: (HTTPStatus.NOT_FOUND, {}),
+    GoneError: (HTTPStatus.GONE, {}),
     ConflictError: (HTTPStatus.CONFLICT, {}),
+    BusyError: (HTTPStatus.LOCKED, _SOON),
     TooLargeError: (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, {}),
     UnsupportedMediaError: (HTTPStatus.UNSUPPORTED_MEDIA_TYPE, {}),
     RangeNotSatisfiableError: (HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, {}),
@@ -52,19 +61,19 @@ _TABLE: Final[dict[type[TritonTubeError], tuple[HTTPStatus, Mapping[str, str]]]]
 class Problem:
     """What went wrong, for people and for programs."""
 
-    status: HTTPStatus
+    status: int
     detail: str
     headers: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def title(self) -> str:
         """The status code's phrase."""
-        return self.status.phrase
+        return "Checksum Mismatch" if self.status == CHECKSUM_MISMATCH else HTTPStatus(self.status).phrase
 
     def encode(self) -> bytes:
         """The problem as JSON."""
         return json.dumps(
-            {"type": "about:blank", "title": self.title, "status": self.status.value, "detail": self.detail},
+            {"type": "about:blank", "title": self.title, "status": int(self.status), "detail": self.detail},
             ensure_ascii=False,
         ).encode()
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-_METHODS: Final = ("get", "post", "patch", "delete", "put")
+_METHODS: Final = ("options", "head", "get", "post", "patch", "delete", "put")
 _MAX_DEPTH: Final = 6
 _SAMPLES: Final = {"string": "…", "integer": 0, "number": 0.0, "boolean": False, "null": None}
 

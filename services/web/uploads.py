@@ -7,29 +7,27 @@ that was not answered is purged.
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import Final
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, RedirectResponse, Response
-from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from services.shared.catalog import Catalog, now_ms
 from services.shared.content import ContentStore
-from services.shared.errors import InvalidRequestError, UnavailableError
+from services.shared.errors import InvalidRequestError
 from services.shared.etcd import EtcdClient
 from services.shared.settings import MIB, WebSettings
-from services.shared.telemetry import Gauge
 from services.shared.video import Source, Status, Video, new_video_id
 from services.web.announcement import Announcement
+from services.web.body import body_of
 from services.web.herald import Herald
 from services.web.intake import Intake, too_large
 from services.web.multipart import FormEvent, PartBegin, PartData, boundary_of, read_form
 from services.web.negotiation import prefers_json
+from services.web.slots import Slots
 from services.web.titles import title_of_upload
 from services.web.views import UploadView, watch_path
 
@@ -40,8 +38,6 @@ _TITLE: Final = "title"
 _MAX_TITLE_BYTES: Final = 4096
 _FORM_BYTES: Final = MIB
 """What a form may need on top of its file."""
-
-_RUNNING: Final = Gauge("tritontube_uploads_running", "Uploads that are being received.")
 
 _OPENAPI: Final = {
     "requestBody": {
@@ -73,13 +69,14 @@ class Uploads:
         catalog: Catalog,
         store: ContentStore,
         herald: Herald,
+        slots: Slots,
     ) -> None:
         self._settings = settings
         self._etcd = etcd
         self._catalog = catalog
         self._store = store
         self._herald = herald
-        self._running = 0
+        self._slots = slots
         self.router = APIRouter(tags=["videos"])
         self.router.add_api_route(
             "/upload",
@@ -93,18 +90,12 @@ class Uploads:
 
     async def upload(self, request: Request) -> Response:
         """Upload a video of any container, as a form with a field `file` and perhaps a field `title`."""
-        if self._running >= self._settings.max_concurrent_uploads:
-            raise UnavailableError("Too many uploads are running at the moment; try again in a little while.")
-        self._running += 1
-        _RUNNING.inc()
         try:
-            video = await self._receive(request)
+            with self._slots.taken():
+                video = await self._receive(request)
         except ClientDisconnect:
             log.info("an upload was broken off by its client")
             return Response(status_code=400)
-        finally:
-            self._running -= 1
-            _RUNNING.dec()
         await self._herald.submit(video)
         return _answer(request, video)
 
@@ -117,7 +108,8 @@ class Uploads:
         )
         async with announcement, self._intake(video_id, announcement) as intake:
             form = _Form(intake)
-            async with aclosing(read_form(self._body(request), boundary)) as events:
+            body = body_of(request, idle_timeout_s=self._settings.upload_idle_timeout_s)
+            async with aclosing(read_form(body, boundary)) as events:
                 async for event in events:
                     await form.take(event)
             video = _uploaded(video_id, form.title, await form.finish())
@@ -138,19 +130,6 @@ class Uploads:
         length = request.headers.get("content-length", "0")
         if length.isdecimal() and int(length) > self._settings.max_upload_bytes + _FORM_BYTES:
             raise too_large(self._settings.max_upload_bytes)
-
-    async def _body(self, request: Request) -> AsyncIterator[bytes]:
-        """Give the body as it comes; a client that falls silent is one that has gone."""
-        chunks = aiter(request.stream())
-        while (chunk := await self._next(chunks)) is not None:
-            yield chunk
-
-    async def _next(self, chunks: AsyncIterator[bytes]) -> bytes | None:
-        try:
-            async with asyncio.timeout(self._settings.upload_idle_timeout_s):
-                return await anext(chunks, None)
-        except TimeoutError as error:
-            raise HTTPException(408, "The upload stood still for too long.") from error
 
 
 class _Form:

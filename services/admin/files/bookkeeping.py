@@ -67,7 +67,8 @@ class Bookkeeping:
         return self._known[video_id]
 
     async def _ask(self, video_id: str) -> bool:
-        for key in (keys.upload(video_id), keys.video(video_id), keys.tombstone(video_id)):
+        begun = (keys.upload(video_id), keys.resumable(video_id))
+        for key in (*begun, keys.video(video_id), keys.tombstone(video_id)):
             if await self._etcd.get(key):
                 return True
         return False

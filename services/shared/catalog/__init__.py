@@ -1,6 +1,7 @@
 """The catalogue of videos, their uploads, plans and tasks, in etcd."""
 
 from services.shared.catalog.originals import NOT_KEPT, Originals, check_original, dispensable_ops
+from services.shared.catalog.resumables import Reception, Resumables
 from services.shared.catalog.starts import PLAN, Starts
 from services.shared.catalog.verifications import VERIFY, OpenVerification, Verifications, wanted_ops
 from services.shared.catalog.videos import Catalog, now_ms
@@ -14,6 +15,8 @@ __all__ = [
     "Claim",
     "OpenVerification",
     "Originals",
+    "Reception",
+    "Resumables",
     "Starts",
     "Verifications",
     "WorkBook",

@@ -14,6 +14,8 @@
 ``unverified/<id>``                   a verification is wanted, and when somebody was last asked for it
 ``uploads/<id>``                      an upload that has not been answered yet
 ``uploaders/<id>``                    the web process that receives it; under that process's lease
+``resumable/<id>``                    an upload that may go on later: what is durable of it
+``receivers/<id>``                    the request that receives more of it; under its process's lease
 ``workers/<instance>``                a live transcoder worker; under its lease
 ``sweep``                             when somebody last looked for lost work
 ``dispensable/<id>``                  its original is to go as soon as no task needs it
@@ -36,6 +38,7 @@ ACTIVE: Final = "active/"
 UNVERIFIED: Final = "unverified/"
 UPLOADS: Final = "uploads/"
 UPLOADERS: Final = "uploaders/"
+RESUMABLE: Final = "resumable/"
 DISPENSABLE: Final = "dispensable/"
 TOMBSTONES: Final = "tombstones/"
 WORKERS: Final = "workers/"
@@ -118,6 +121,16 @@ def upload(video_id: str) -> str:
 def uploader(video_id: str) -> str:
     """Key of the process that receives an upload."""
     return f"{UPLOADERS}{video_id}"
+
+
+def resumable(video_id: str) -> str:
+    """Key of a resumable upload that is not complete."""
+    return f"{RESUMABLE}{video_id}"
+
+
+def receiver(video_id: str) -> str:
+    """Key of the request that receives more of a resumable upload."""
+    return f"receivers/{video_id}"
 
 
 def grave(video_id: str, generation: int) -> str:

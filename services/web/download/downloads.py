@@ -154,7 +154,7 @@ class Downloads:
         key = f"{video.id}/{source.part_file(0)}"
         head = await self._store.get_bytes(key, length=min(HEAD_BYTES, source.size_bytes))
         return Downloadable(
-            content=Content(size_bytes=source.size_bytes, etag=etag_of(source.sha256), data=None),
+            content=Content(size_bytes=source.size_bytes, etag=etag_of(source.digest), data=None),
             media_type=_ANY_KIND,
             file_name=video.title.removesuffix(suffix := suffix_of(head)) + suffix,
             video_id=video.id,

@@ -13,7 +13,9 @@ import pytest
 from services.shared.broker import Broker
 from services.shared.filenames import poster_file
 from services.shared.messages import WATCHED_QUEUE
+from services.shared.task import TaskKind
 from tests.harness.holding import in_the_making, workers_held
+from tests.harness.jobs import Works, works
 from tests.harness.numbered import MINUTE
 from tests.harness.sources import SLOWING
 from tests.harness.stack import Json, Stack
@@ -40,6 +42,16 @@ async def until_begun(stack: Stack, videos: list[Json]) -> list[str]:
         return now if {*now} <= _BEGUN else None
 
     return await eventually(begun, deadline_s=180, what="all can be watched")
+
+
+async def until_surveyed(behind: Works, videos: list[Json]) -> None:
+    """Wait until it is known what there is to do for all of them, beyond their beginnings."""
+
+    async def surveyed() -> bool:
+        tasks = [await behind.book.tasks(video["id"], 0) for video in videos]
+        return all(any(task.kind is TaskKind.SURVEY and task.done for task in each) for each in tasks)
+
+    await eventually(surveyed, deadline_s=180, what="all are surveyed")
 
 
 async def remove(stack: Stack, videos: list[Json]) -> None:
@@ -114,12 +126,14 @@ async def test_what_somebody_watches_is_finished_before_what_was_uploaded_earlie
     with workers_held(stack):
         videos = [await stack.upload(film, title=title) for title in ("Earlier", "Later, and watched")]
 
-    await until_begun(stack, videos)
-    async with watched(stack, videos[1]):
-        with workers_held(stack):
-            await _until_hastened(stack)
-        await stack.wait_status(videos[1]["id"], "ready")
-        assert (await stack.video(videos[0]["id"]))["status"] == "playable"
+    async with works(stack) as behind:
+        await until_begun(stack, videos)
+        await until_surveyed(behind, videos)
+        async with watched(stack, videos[1]):
+            with workers_held(stack):
+                await _until_hastened(stack)
+            await stack.wait_status(videos[1]["id"], "ready")
+            assert (await stack.video(videos[0]["id"]))["status"] == "playable"
     await remove(stack, videos)
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from services.shared.broker import Broker, Dead, Envelope, JobConsumer, QueueConsumer, Topology
+from services.shared.messages import BULK_QUEUE, FIRST_QUEUE
 
 SOON = Topology(retry_delays_s=(0.2, 1.0))
 """Retries that do not hold tests up."""
@@ -105,15 +106,21 @@ async def running(consumer: JobConsumer | QueueConsumer) -> AsyncIterator[asynci
 
 @asynccontextmanager
 async def worker(
-    url: str, workshop: Workshop, *, instance: str = "worker-1", **options: float
+    url: str,
+    workshop: Workshop,
+    *,
+    instance: str = "worker-1",
+    queues: Sequence[str] = (FIRST_QUEUE, BULK_QUEUE),
+    **options: float,
 ) -> AsyncIterator[asyncio.Task[None]]:
-    """A transcoder worker with its own connections."""
+    """A transcoder worker with its own connections; from two queues, as four take twice as long to make."""
     async with connected(url, instance=instance) as broker:
         consumer = JobConsumer(
             broker,
             handle=workshop.handle,
             on_dead=workshop.on_dead,
             on_control=workshop.on_control,
+            queues=queues,
             **options,  # type: ignore[arg-type]
         )
         async with running(consumer) as task:

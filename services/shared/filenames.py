@@ -50,7 +50,13 @@ def playlist_file(track: str) -> str:
     return f"{track}.m3u8"
 
 
-def final_file(name: str, generation: int) -> str:
-    """Name in the ring of the final manifest or playlist that players know as `name`."""
+def final_file(name: str, generation: int, edition: str = "") -> str:
+    """Name in the ring of the final manifest or playlist that players know as `name`.
+
+    Args:
+        name: of the manifest.
+        generation: of the video.
+        edition: of its manifests; empty: those with which it became ready.
+    """
     stem, _, suffix = name.rpartition(".")
-    return f"{stem}-g{generation}.{suffix}"
+    return f"{stem}-g{generation}{edition and f'-{edition}'}.{suffix}"

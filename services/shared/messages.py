@@ -51,7 +51,7 @@ class TaskJob(Record):
     redo: bool = False
     """Though it has been done: its files may have been lost. Nothing depends on the outcome."""
     tracks: tuple[str, ...] = ()
-    """Of a piece that is done again: these renditions only; empty: all."""
+    """Of a task that is done again: these only; empty: all that are part of the video."""
 
 
 class VerifyJob(Record):

@@ -65,11 +65,56 @@ class Plan(Record):
     surveyed: bool = True
     """Whether all of the source was looked at. If not, its length is what the header says, and there are
     tasks for its beginning only: the survey, one of them, adds the rest."""
+    ladder: tuple[Rendition, ...] = ()
+    """All renditions that were planned, where a track has been left out; else empty."""
+    sounds: tuple[AudioTrack, ...] = ()
+    """Likewise all sound tracks."""
+    restoring: str = ""
+    """A track that was left out and is being made again: no part of the video before all of it is there."""
+
+    @property
+    def tracks(self) -> frozenset[str]:
+        """Names of the renditions and sound tracks that are wanted."""
+        return frozenset((*(r.name for r in self.renditions), *(sound.name for sound in self.audio)))
+
+    @property
+    def full(self) -> Plan:
+        """The plan as it was before anything was left out."""
+        return self._limited_to(self._planned, restoring=self.restoring)
+
+    @property
+    def left_out(self) -> frozenset[str]:
+        """Names of the tracks that were planned and are not wanted (any more)."""
+        return self._planned - self.tracks
+
+    def without(self, track: str) -> Plan:
+        """The plan with a track left out."""
+        return self._limited_to(self.tracks - {track}, restoring=self.restoring)
+
+    def restored(self) -> Plan:
+        """The plan with the track in its place that was being made again."""
+        return self._limited_to(self.tracks | {self.restoring}, restoring="")
+
+    def _limited_to(self, names: frozenset[str], *, restoring: str) -> Plan:
+        ladder, sounds = self.ladder or self.renditions, self.sounds or self.audio
+        some_missing = not self._planned <= names
+        return self.model_copy(
+            update={
+                "renditions": tuple(rendition for rendition in ladder if rendition.name in names),
+                "audio": tuple(sound for sound in sounds if sound.name in names),
+                "ladder": ladder if some_missing else (),
+                "sounds": sounds if some_missing else (),
+                "restoring": restoring,
+            }
+        )
+
+    @property
+    def _planned(self) -> frozenset[str]:
+        return self.tracks | {*(r.name for r in self.ladder), *(sound.name for sound in self.sounds)}
 
     def wanted_of(self, task: Task) -> tuple[str, ...]:
         """The tracks that a task makes, as far as they are still wanted."""
-        names = {*(r.name for r in self.renditions), *(sound.name for sound in self.audio)}
-        return tuple(name for name in task.tracks if name in names)
+        return tuple(name for name in task.tracks if name in self.tracks)
 
     def names_of(self, piece: Piece) -> tuple[str, ...]:
         """The renditions of a piece that are still wanted."""

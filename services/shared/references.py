@@ -6,7 +6,8 @@ from these records that it is not wanted now and never will be:
 
 - Generations only grow, and work is only ever done for the present one. What belongs to an earlier one is out
   of use for good once the video is done with: `ready`, `failed`, or refused.
-- A track that was left out of a video's plan does not come back but under another generation.
+- A track that was left out of a finished video may come back. When it does, the manifests without it are out
+  of use. (What is left of a track that stays away goes by a tombstone of its own.)
 - A refused video has no files. An original that was dropped does not come back.
 - Of an upload that came by several requests, what the record does not name was cut off or has been put
   together with what came after it.
@@ -37,7 +38,7 @@ SETTLED: Final = frozenset({Status.READY, Status.FAILED})
 """Statuses in which nobody works for a video."""
 _MADE: Final = re.compile(
     r"(?P<track>[a-z0-9]+(-[a-z0-9]+)?)-g(?P<generation>\d+)"
-    r"(-\d{5}\.m4s|-init\.mp4|-\d{5}\.part|-\d{5}\.jpg|\.jpg|\.vtt|\.mpd|\.m3u8)"
+    r"(-\d{5}\.m4s|-init\.mp4|-\d{5}\.part|-\d{5}\.jpg|\.jpg|\.vtt|(?P<manifest>(-(?P<edition>[0-9a-f]{8}))?\.(mpd|m3u8)))"
 )
 """Names of what this version makes of an original."""
 
@@ -55,8 +56,8 @@ class References:
     video: Video
     needed: frozenset[str]
     """Must be there: the records vouch for them."""
-    left_out: frozenset[str]
-    """Names of tracks that were begun under the present plan and are no part of it any more."""
+    restoring: str = ""
+    """A track that is no part of it, and may become that again."""
 
     @property
     def settled(self) -> bool:
@@ -80,7 +81,8 @@ class References:
             return bool(_TAKEN.fullmatch(name))
         generation = int(made["generation"])
         if generation == self.video.generation:
-            return self.video.status is Status.READY and made["track"] in self.left_out
+            former = made["manifest"] is not None and (made["edition"] or "") in self.video.former_editions
+            return self.video.status is Status.READY and former
         return generation < self.video.generation
 
     def _may_come(self, name: str) -> bool:
@@ -92,7 +94,8 @@ class References:
         made = _MADE.fullmatch(name)
         if made is None or int(made["generation"]) != self.video.generation:
             return False
-        return self.video.status is not Status.READY or bool(_LATE.fullmatch(made["track"]))
+        late = made["track"] == self.restoring or _LATE.fullmatch(made["track"])
+        return self.video.status is not Status.READY or bool(late)
 
 
 def references(video: Video, plan: Plan | None, tasks: Iterable[Task]) -> References:
@@ -104,11 +107,10 @@ def references(video: Video, plan: Plan | None, tasks: Iterable[Task]) -> Refere
         tasks: of that plan.
     """
     tasks = [*tasks]
-    begun = {track for task in tasks for track in task.tracks}
     return References(
         video=video,
         needed=frozenset(_needed(video, plan, tasks)),
-        left_out=frozenset(begun - (_wanted(plan) if plan else set())),
+        restoring=plan.restoring if plan else "",
     )
 
 
@@ -117,15 +119,10 @@ def made_by(task: Task, plan: Plan) -> Iterator[str]:
     if task.kind in EXTRAS:
         yield from _extras(task.kind, task.result, plan.generation) if task.result else ()
         return
-    wanted = _wanted(plan)
     for track, first, segments in _recorded(task):
-        if segments and track in wanted:
+        if segments and track in plan.tracks:
             yield init_file(track, plan.generation)
             yield from (segment_file(track, plan.generation, first + number) for number in range(segments))
-
-
-def _wanted(plan: Plan) -> set[str]:
-    return {*(r.name for r in plan.renditions), *(a.name for a in plan.audio)}
 
 
 def _needed(video: Video, plan: Plan | None, tasks: Iterable[Task]) -> Iterator[str]:
@@ -145,7 +142,7 @@ def _needed(video: Video, plan: Plan | None, tasks: Iterable[Task]) -> Iterator[
     for task in tasks:
         yield from made_by(task, plan)
     if video.status is Status.READY:
-        yield from (final_file(name, plan.generation) for name in manifest_names(plan))
+        yield from (final_file(name, plan.generation, video.edition) for name in manifest_names(plan))
 
 
 def _parts(source: Source) -> Iterator[str]:

@@ -103,6 +103,17 @@ class Task(Record):
         return self.result is not None
 
 
+def makers(tasks: Iterable[Task], track: str) -> list[Task]:
+    """The tasks that make all of a track, in order."""
+    mine = (task for task in tasks if track in task.tracks and task.leading is None)
+    return sorted(mine, key=lambda task: task.order)
+
+
+def lacking(tasks: Iterable[Task], track: str) -> list[Task]:
+    """The tasks that have to be done (again) before all of a track is there, in order."""
+    return [task for task in makers(tasks, track) if task.result is None or track not in task.result.tracks]
+
+
 def tracks_complete(tasks: Iterable[Task]) -> bool:
     """Whether all that a video cannot do without is done."""
     return all(task.done for task in tasks if task.kind not in EXTRAS)

@@ -113,6 +113,8 @@ class Omission(Record):
     title: str = ""
     """What people know it by; empty: its name."""
     reason: str
+    progress: float | None = None
+    """How much of it has been made again; None: nobody does that."""
 
 
 class Verdict(StrEnum):
@@ -155,6 +157,9 @@ class Video(Record):
     """In the order of menus."""
     omitted: tuple[Omission, ...] = ()
     """Tracks that were planned and could not be encoded."""
+    edition: str = ""
+    """Of its final manifests: another one when a track comes back that had been left out."""
+    former_editions: tuple[str, ...] = ()
     poster: bool = False
     storyboard: Storyboard | None = None
     captions: Captioning = Captioning()
@@ -167,6 +172,11 @@ class Video(Record):
     def retryable(self) -> bool:
         """Whether it failed in a way that trying again may mend."""
         return self.status is Status.FAILED and not self.refused
+
+    @property
+    def restoring(self) -> str:
+        """The track that is being made again, after it had been left out; empty: none."""
+        return next((left.rendition for left in self.omitted if left.progress is not None), "")
 
     @property
     def work_remains(self) -> bool:

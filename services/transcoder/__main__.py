@@ -14,7 +14,7 @@ from functools import cached_property
 
 from services.shared import lifecycle, service
 from services.shared.broker import Broker, JobConsumer
-from services.shared.catalog import Catalog, Originals, Starts, Verifications, WorkBook
+from services.shared.catalog import Catalog, Originals, Restorations, Starts, Verifications, WorkBook
 from services.shared.content import ContentStore
 from services.shared.content.channels import Channels
 from services.shared.content.holders import Holders
@@ -164,7 +164,11 @@ def _worker(tools: _Tools, session: Session) -> Worker:
         runner=runner,
         verifier=_verifier(tools, session, runner),
         concessions=Concessions(
-            catalog=tools.catalog, book=tools.book, dispatcher=tools.dispatcher, progress=tools.progress
+            catalog=tools.catalog,
+            book=tools.book,
+            restorations=Restorations(tools.etcd),
+            dispatcher=tools.dispatcher,
+            progress=tools.progress,
         ),
         max_attempts=tools.settings.max_attempts,
     )

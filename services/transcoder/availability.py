@@ -61,7 +61,8 @@ def _sounds_of(track: str, tasks: list[Task]) -> list[Task]:
 def _audio_segments(task: Task) -> int:
     if task.result is None or task.audio is None:
         return task.segments_done
-    return task.result.tracks[task.audio.name].segments
+    made = task.result.tracks.get(task.audio.name)
+    return made.segments if made else 0  # a beginning that was left out, of a track that has come back
 
 
 def _real_frames(tasks: list[Task]) -> int:

@@ -9,10 +9,12 @@ there is no video.
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from typing import Final
 
-from services.shared.catalog import Catalog, WorkBook, now_ms
+from services.shared.catalog import Catalog, Restorations, WorkBook, now_ms
 from services.shared.dispatch import Dispatcher
+from services.shared.errors import ConflictError, NotFoundError
 from services.shared.messages import TaskJob
 from services.shared.task import EXTRAS, Task, TaskResult
 from services.shared.video import ACTIVE, Omission, Video
@@ -27,9 +29,16 @@ class Concessions:
     """Decides what to do without. Deciding twice has the effect of deciding once."""
 
     def __init__(
-        self, *, catalog: Catalog, book: WorkBook, dispatcher: Dispatcher, progress: Progress
+        self,
+        *,
+        catalog: Catalog,
+        book: WorkBook,
+        restorations: Restorations,
+        dispatcher: Dispatcher,
+        progress: Progress,
     ) -> None:
         self._catalog = catalog
+        self._restorations = restorations
         self._book = book
         self._dispatcher = dispatcher
         self._progress = progress
@@ -56,6 +65,26 @@ class Concessions:
         if wanted and len(others) > 1:
             return await self._omit(job, _omission(task, wanted[0], reason))
         return False
+
+    async def forgo(self, job: TaskJob, reason: str) -> None:
+        """Let a finished video stay as it is after a task could not be done again.
+
+        A track that was to come back with it stays away, and nothing of it is kept.
+
+        Raises:
+            UnavailableError: a backing service is away; ask again.
+        """
+        log.warning("video %s: %s could not be done again: %s", job.video_id, job.task, reason)
+        for track in job.tracks:
+            with suppress(NotFoundError, ConflictError):  # deleted meanwhile
+                await self._keep_out(job, track, reason)
+
+    async def _keep_out(self, job: TaskJob, track: str, reason: str) -> None:
+        told = f"It was made again in vain: {reason}"
+        video = await self._restorations.give_up(job.video_id, job.generation, track, reason=told)
+        if video:
+            log.warning("video %s still goes without %s", video.id, track)
+            await self._dispatcher.news(video)
 
     async def _split(self, job: TaskJob, task: Task, wanted: tuple[str, ...], reason: str) -> bool:
         """Have each rendition of a piece encoded by itself."""

@@ -21,7 +21,7 @@ _LEADING: Final = 8
 
 _HEARD_S: Final = _LEADING * AAC_FRAMES_PER_SEGMENT * AAC_FRAME_SAMPLES / AUDIO_RATE_HZ
 
-_GUESSED: Final = ("frames", "audio", "tail_frames", "surveyed")
+_GUESSED: Final = ("frames", "audio", "sounds", "tail_frames", "surveyed")
 """Fields of a plan that the survey may change."""
 
 
@@ -36,9 +36,11 @@ def opening_tasks(plan: Plan, video: VideoFacts) -> tuple[Task, ...]:
 def surveyed(plan: Plan, info: SourceInfo) -> Plan | None:
     """The plan, now that all of the source is known; None: it should have been another one."""
     whole = make_plan(info, generation=plan.generation, encoder=plan.encoder)
-    kept = {track.name for track in plan.audio}
-    audio = tuple(track for track in whole.audio if track.name in kept)
-    whole = whole.model_copy(update={"renditions": plan.renditions, "audio": audio})
+    known = {track.name for track in plan.full.audio}
+    audio = tuple(track for track in whole.audio if track.name in known)
+    whole = whole.model_copy(update={"renditions": plan.full.renditions, "audio": audio})
+    for track in plan.left_out:
+        whole = whole.without(track)
     guessed = {field: getattr(plan, field) for field in _GUESSED}
     return whole if whole.model_copy(update=guessed) == plan else None
 
@@ -48,11 +50,13 @@ def remaining_tasks(
 ) -> tuple[Task, ...] | None:
     """The tasks of a surveyed plan beyond its opening, in order; None: its opening should be another one.
 
+    They name the tracks that have been left out, too, which nobody makes unless they are to come back.
+
     Sound comes after the pieces that the opening has made sound for: with few workers, a viewer would else
     wait for pictures until the sound of the whole film is done.
     """
     begun = [task for task in opening if task.urgent]
-    tasks = make_tasks(plan, video, workers=workers)
+    tasks = make_tasks(plan.full, video, workers=workers)
     if _beginning(begun) != _beginning(tasks):
         return None
     rest = [task.model_copy(update={"urgent": False}) for task in tasks if not _opens(task)]

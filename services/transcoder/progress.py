@@ -9,7 +9,15 @@ from __future__ import annotations
 
 import logging
 
-from services.shared.catalog import Catalog, WorkBook, now_ms, wanted_ops
+from services.shared.catalog import (
+    Catalog,
+    Measured,
+    WorkBook,
+    left_out_ops,
+    now_ms,
+    restored_ops,
+    wanted_ops,
+)
 from services.shared.content import ContentStore
 from services.shared.dispatch import Dispatcher
 from services.shared.errors import ConflictError, FencedError, UnavailableError
@@ -21,6 +29,7 @@ from services.shared.task import AFTERWARDS, Task, TaskKind, due
 from services.shared.tracks import Rendition
 from services.shared.video import ACTIVE, Status, Video
 from services.transcoder.availability import availability, progress
+from services.transcoder.restoration import edition_of, omissions, with_restored
 
 log = logging.getLogger(__name__)
 
@@ -60,24 +69,31 @@ class Progress:
             UnavailableError: etcd or the ring is away; call again.
         """
         before = await self._catalog.get(video_id)
-
-        async def measure(video: Video) -> tuple[Video, Availability]:
-            plan, tasks = await self._work(video, generation)
-            available = availability(plan, tasks)
-            if available.complete and video.status is not Status.READY:
-                await self._store_manifests(video_id, plan, available)
-            return _measured(video, plan, tasks, available), available
-
         try:
-            after = await self._catalog.publish(video_id, measure, also=self._consequences)
+            after = await self._catalog.publish(video_id, lambda video: self._measure(video, generation))
         except FencedError:
             return before
         if after != before:
             await self._tell(before, after)
         return after
 
-    def _consequences(self, before: Video, after: Video) -> list[Op]:
-        return wanted_ops(after) if self._verify and _has_become_ready(before, after) else []
+    async def _measure(self, video: Video, generation: int) -> Measured:
+        plan, tasks = await self._work(video, generation)
+        whole = with_restored(plan, tasks)
+        available = availability(whole, tasks)
+        after = _measured(video, whole, tasks, available)
+        if plan.restoring:
+            after = _with_track_back(after, plan, whole, tasks)
+        if _is_finished_anew(video, after):
+            await self._store_manifests(after, whole, available)
+        return Measured(video=after, availability=available, also=self._consequences(video, after, whole))
+
+    def _consequences(self, before: Video, after: Video, plan: Plan) -> list[Op]:
+        if not _is_finished_anew(before, after):
+            return []
+        back = after.edition != before.edition
+        tracks = restored_ops(after.id, plan) if back else left_out_ops(after.id, plan)
+        return [*tracks, *(wanted_ops(after) if self._verify else [])]
 
     async def restore_manifests(self, video_id: str, generation: int) -> None:
         """Store the manifests of a finished video again, as far as they are gone.
@@ -87,8 +103,9 @@ class Progress:
             FencedError: it has moved on.
             UnavailableError: etcd or the ring is away.
         """
-        plan, tasks = await self._work(await self._catalog.get(video_id), generation)
-        await self._store_manifests(video_id, plan, availability(plan, tasks))
+        video = await self._catalog.get(video_id)
+        plan, tasks = await self._work(video, generation)
+        await self._store_manifests(video, plan, availability(plan, tasks))
 
     async def _work(self, video: Video, generation: int) -> tuple[Plan, list[Task]]:
         # A video that is ready may still get its poster.
@@ -99,13 +116,14 @@ class Progress:
             raise FencedError(f"Video {video.id} is not planned yet.")
         return plan, await self._book.tasks(video.id, generation)
 
-    async def _store_manifests(self, video_id: str, plan: Plan, available: Availability) -> None:
+    async def _store_manifests(self, video: Video, plan: Plan, available: Availability) -> None:
         for name, text in final_files(plan, available).items():
+            key = f"{video.id}/{final_file(name, plan.generation, video.edition)}"
             try:
-                await self._content.put(f"{video_id}/{final_file(name, plan.generation)}", text)
+                await self._content.put(key, text)
             except ConflictError:
                 # Another worker, perhaps of another version, wrote it first: any one of them will do.
-                log.info("video %s: %s is there already", video_id, name)
+                log.info("%s is there already", key)
 
     async def _tell(self, before: Video, after: Video) -> None:
         if after.status is not before.status:
@@ -113,7 +131,7 @@ class Progress:
         await self._dispatcher.news(after, what="progress" if after.status is before.status else "status")
         if _has_become_ready(before, after):
             await self._ask_for_the_rest(after)
-        if self._verify and _has_become_ready(before, after):
+        if self._verify and _is_finished_anew(before, after):
             await self._ask_for_verification(after)
 
     async def _ask_for_the_rest(self, video: Video) -> None:
@@ -136,6 +154,28 @@ def _has_become_ready(before: Video, after: Video) -> bool:
     return after.status is Status.READY and before.status is not Status.READY
 
 
+def _is_finished_anew(before: Video, after: Video) -> bool:
+    """Whether it has become ready, or has got a track back."""
+    return _has_become_ready(before, after) or after.edition != before.edition
+
+
+def _with_track_back(video: Video, plan: Plan, whole: Plan, tasks: list[Task]) -> Video:
+    """The record of a finished video of which a track is being made again.
+
+    Args:
+        video: the record, as measured.
+        plan: without that track.
+        whole: the same plan; with the track, if all of it is there.
+        tasks: of the plan.
+    """
+    changes: dict[str, object] = {"omitted": omissions(video, plan, tasks)}
+    if whole != plan:
+        changes["edition"] = edition_of(whole)
+        changes["former_editions"] = (*video.former_editions, video.edition)
+    after = video.model_copy(update=changes)
+    return video if after == video else after.moved_to(after.status, now_ms=now_ms())
+
+
 def _measured(video: Video, plan: Plan, tasks: list[Task], available: Availability) -> Video:
     """The record that follows from what is available. Unchanged if nothing new is."""
     results = [task.result for task in tasks if task.result]
@@ -149,7 +189,7 @@ def _measured(video: Video, plan: Plan, tasks: list[Task], available: Availabili
         "audio": plan.audio,
         "storyboard": next((made.storyboard for made in results if made.storyboard), None),
         "captions": video.captions.found(caption for made in results for caption in made.captions),
-        "extras_due": available.complete and bool(due(tasks)),
+        "extras_due": available.complete and bool(plan.restoring or due(tasks)),
     }
     status = _status(video, plan, available)
     if video.model_copy(update={"status": status, **changes}) == video:

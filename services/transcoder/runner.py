@@ -19,6 +19,7 @@ from services.shared.errors import (
     JobError,
     NotFoundError,
     PermanentJobError,
+    TransientJobError,
     UnavailableError,
     UnfitPieceError,
     UnsupportedMediaError,
@@ -101,7 +102,7 @@ class TaskRunner:
         try:
             result = await self._done(video, plan, claim, job)
         except UnfitPieceError as error:
-            await wanted(self._catalog, job)  # the ring refuses what belongs to a video that was given up
+            await self._current(job)  # the ring refuses what belongs to a video that was given up
             if job.redo:
                 raise
             await self._start_over(video, error)
@@ -120,6 +121,8 @@ class TaskRunner:
     async def _done(self, video: Video, plan: Plan, claim: Claim, job: TaskJob) -> TaskResult:
         """Do a claimed task and record its result; failing that, give the claim back."""
         try:
+            if job.redo:  # a track that was to come back may have been given up before we had the claim
+                await self._current(job)
             await self._check_encoders(plan, claim)
             work = self._do(video, plan, claim, job)
             result = await self._vigil.over(work, key=claim.key, check=lambda: self._check(job, claim))
@@ -134,7 +137,7 @@ class TaskRunner:
         plan = await self._book.plan(job.video_id, job.generation)
         if plan is None:
             raise FencedError(f"Video {video.id} has moved on.")
-        return video, plan
+        return video, _serving(job, plan)
 
     async def _check_encoders(self, plan: Plan, claim: Claim) -> None:
         """See that this worker's encoders fit to the plan."""
@@ -149,7 +152,7 @@ class TaskRunner:
     async def _check(self, job: TaskJob, claim: Claim) -> None:
         """Go on only while nobody else has the task, and the video wants it."""
         if not await self._book.check(claim):
-            await wanted(self._catalog, job)
+            await self._current(job)
 
     async def _claim(self, job: TaskJob, *, take_over: bool) -> Claim:
         try:
@@ -175,7 +178,7 @@ class TaskRunner:
             raise PermanentJobError(NOT_KEPT)
         async with self._feed.offer(video.id, plan.remuxed or video.source) as source:
             try:
-                encoded = await self._encode(video, plan, claim, source, job.tracks)
+                encoded = await self._encode(video, plan, claim, source, job)
             except (JobError, UnsupportedMediaError):
                 source.check()  # a reason to give it up counts only if all of it could be read
                 raise
@@ -190,7 +193,7 @@ class TaskRunner:
         )
 
     async def _encode(
-        self, video: Video, plan: Plan, claim: Claim, source: OfferedSource, only: tuple[str, ...]
+        self, video: Video, plan: Plan, claim: Claim, source: OfferedSource, job: TaskJob
     ) -> Encoded:
         given = Input(location=source.url, formats=plan.input_format)
         if claim.task.kind is TaskKind.SURVEY:
@@ -204,8 +207,10 @@ class TaskRunner:
             async with SegmentPusher(
                 self._content, video_id=claim.video_id, generation=claim.generation
             ) as pusher:
-                return await self._tracks(plan, claim, given, pusher, only)
+                return await self._tracks(plan, claim, given, pusher, job.tracks)
         except ConflictError as error:
+            if plan.restoring in job.tracks:  # nodes may not know yet that the track may come back
+                raise TransientJobError("What was left of this track earlier is in the way.") from error
             raise UnfitPieceError("Another attempt at this piece came out differently.") from error
 
     async def _tracks(
@@ -246,6 +251,18 @@ class TaskRunner:
         if again.status is not Status.UPLOADED:
             raise FencedError(f"Video {video.id} has moved on.")
         return again
+
+
+def _serving(job: TaskJob, plan: Plan) -> Plan:
+    """The plan with the tracks that a job names, one of which may only be about to come back.
+
+    Raises:
+        FencedError: one of them has been left out, for now or for good.
+    """
+    out = plan.left_out.intersection(job.tracks)
+    if out - {plan.restoring}:
+        raise FencedError(f"Video {job.video_id} goes without {', '.join(sorted(out))}.")
+    return plan.full if out else plan
 
 
 class _Reporting(SegmentSink):

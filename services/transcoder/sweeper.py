@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+from collections.abc import Mapping
 from typing import Final
 
 from services.shared.broker import Broker
@@ -17,7 +18,7 @@ from services.shared.catalog import PLAN, VERIFY, Catalog, Originals, Verificati
 from services.shared.dispatch import Dispatcher
 from services.shared.errors import NotFoundError, UnavailableError
 from services.shared.messages import BULK_QUEUE, FIRST_QUEUE, LATE_QUEUE
-from services.shared.task import Task, due
+from services.shared.task import Task, due, lacking
 from services.shared.video import Status, Video
 from services.transcoder.progress import Progress
 
@@ -108,6 +109,17 @@ class Sweeper:
         for task in due(await self._book.tasks(video.id, video.generation)):
             if task.name not in claimed:
                 await self._ask_again(video, task, first_before_ms if task.urgent else bulk_before_ms)
+        if video.restoring:
+            await self._look_at_restoration(video, claimed, bulk_before_ms)
+
+    async def _look_at_restoration(self, video: Video, claimed: Mapping[str, str], before_ms: int) -> None:
+        name = (video.id, video.generation)
+        for task in lacking(await self._book.tasks(*name), video.restoring):
+            if task.name in claimed:
+                continue
+            if await self._book.republishable(*name, task.name, before_ms=before_ms, redo=True):
+                log.info("video %s: nobody works on %s again; asking again", video.id, task.name)
+                await self._dispatcher.redo(video, task, tracks=(video.restoring,))
 
     async def _ask_again(self, video: Video, task: Task, before_ms: int) -> None:
         lost = await self._book.republishable(video.id, video.generation, task.name, before_ms=before_ms)

@@ -136,7 +136,7 @@ class Worker:
         if isinstance(job, VerifyJob):
             await self._verifier.give_up(job, why.reason)
         elif isinstance(job, TaskJob) and job.redo:
-            log.warning("video %s: %s could not be done again: %s", job.video_id, job.task, why.reason)
+            await self._concessions.forgo(job, why.reason)
         elif not (_can_be_spared(envelope, why) and await self._conceded(job, why)):
             await self._fail(job, why.reason)
 

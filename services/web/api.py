@@ -7,7 +7,7 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
-from services.shared.catalog import Catalog
+from services.shared.catalog import Catalog, Restorations
 from services.web.herald import Herald
 from services.web.titles import check_title
 from services.web.views import VideoPageView, VideoView
@@ -30,8 +30,9 @@ class TitleChange(BaseModel):
 class VideoApi:
     """Listing, reading and changing videos."""
 
-    def __init__(self, *, catalog: Catalog, herald: Herald) -> None:
+    def __init__(self, *, catalog: Catalog, restorations: Restorations, herald: Herald) -> None:
         self._catalog = catalog
+        self._restorations = restorations
         self._herald = herald
         self.router = APIRouter(prefix="/api/videos", tags=["videos"])
         self.router.add_api_route("", self.page, methods=["GET"])
@@ -68,7 +69,10 @@ class VideoApi:
         return VideoView.of(video)
 
     async def cancel(self, video_id: str) -> VideoView:
-        """Stop processing a video. It keeps its original, and can be processed again."""
-        video = await self._catalog.cancel(video_id)
+        """Stop processing a video. It keeps its original, and can be processed again.
+
+        One that is ready stays as it is: only a quality or sound track is no longer made again.
+        """
+        video = await self._restorations.cancel(video_id) or await self._catalog.cancel(video_id)
         await self._herald.cancelled(video)
         return VideoView.of(video)

@@ -17,7 +17,7 @@ from starlette.exceptions import HTTPException
 
 from services.shared import webvtt
 from services.shared.broker import Broker
-from services.shared.catalog import Catalog, Resumables, Verifications, WorkBook
+from services.shared.catalog import Catalog, Restorations, Resumables, Verifications, WorkBook
 from services.shared.content import ContentStore
 from services.shared.dispatch import Dispatcher
 from services.shared.errors import TritonTubeError
@@ -126,7 +126,7 @@ class WebApp:
         )
         parts = (
             *self._uploads(backing, herald),
-            VideoApi(catalog=self.catalog, herald=herald),
+            VideoApi(catalog=self.catalog, restorations=Restorations(backing.etcd), herald=herald),
             VerificationApi(catalog=self.catalog, verifications=Verifications(backing.etcd)),
             CaptionsApi(catalog=self.catalog, store=backing.store, herald=herald),
             Live(catalog=self.catalog, newsroom=self.newsroom),

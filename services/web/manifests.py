@@ -75,7 +75,8 @@ class Manifests:
         """
         state = await self._state(video_id)
         if state.live is None and state.video.status is Status.READY:
-            return await self._cache.get(f"{video_id}/{final_file(name, state.video.generation)}")
+            file = final_file(name, state.video.generation, state.video.edition)
+            return await self._cache.get(f"{video_id}/{file}")
         if name not in state.rendered:
             state.rendered[name] = _render(name, state)
         if state.video.status is not Status.READY:

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from services.shared.catalog import PLAN, Catalog, Starts, WorkBook, keys, now_ms
+from services.shared.catalog import PLAN, Catalog, Measured, Starts, WorkBook, keys, now_ms
 from services.shared.errors import ConflictError, FencedError, NotFoundError, PermanentJobError
 from services.shared.etcd import EtcdClient
 from services.shared.plan import Availability, Plan, Rational
@@ -331,15 +331,16 @@ async def test_what_is_published_last_was_measured_last(catalog, etcd_client):
     video = await uploaded(catalog, etcd_client)
     done = 0
 
-    async def measure(now: Video) -> tuple[Video, Availability]:
+    async def measure(now: Video) -> Measured:
         nonlocal done
         done += 1
         measured = done
         await asyncio.gather(
             *(catalog.rename(video.id, f"disturbed {measured}") for _ in range(measured < 3))
         )
-        return now.model_copy(update={"progress": measured / 10}), Availability(
-            video_segments={"240p": measured}
+        return Measured(
+            video=now.model_copy(update={"progress": measured / 10}),
+            availability=Availability(video_segments={"240p": measured}),
         )
 
     published = await catalog.publish(video.id, measure)

@@ -9,8 +9,10 @@ import pytest
 import pytest_asyncio
 
 from services.shared.broker import Broker
-from services.shared.catalog import Catalog, WorkBook, keys
+from services.shared.catalog import Catalog, Restorations, WorkBook, keys
 from services.shared.dispatch import Dispatcher
+from services.shared.etcd import EtcdClient
+from services.shared.filenames import segment_file
 from services.shared.messages import TaskJob
 from services.shared.plan import Plan
 from services.shared.task import Task, TaskKind
@@ -20,7 +22,8 @@ from services.transcoder.concession import Concessions
 from services.transcoder.progress import Progress
 from tests.harness.rabbitmq import VirtualHost
 from tests.harness.storage import StorageCluster
-from tests.harness.videos import SOUND, plan_record, task_records, video_record
+from tests.harness.videos import SOUND, done, plan_record, task_records, video_record
+from tests.harness.waiting import eventually
 
 GERMAN = AudioTrack(index=1, language="de", title="Deutsch", duration_samples=SOUND.duration_samples)
 GERMAN_TASKS = [
@@ -37,6 +40,8 @@ class Desk:
     catalog: Catalog
     book: WorkBook
     concessions: Concessions
+    progress: Progress
+    etcd: EtcdClient
 
     async def give_up(self, task: str, reason: str = "It is broken.") -> bool:
         """Whether the video goes on without a task."""
@@ -60,8 +65,21 @@ async def desk(storage: StorageCluster, content, vhost: VirtualHost) -> AsyncIte
     async with Broker.connect(vhost.url, app_id="transcoder", instance="worker-1") as broker:
         catalog, book, dispatcher = Catalog(etcd), WorkBook(etcd), Dispatcher(broker)
         progress = Progress(catalog=catalog, book=book, content=content, dispatcher=dispatcher, verify=False)
-        concessions = Concessions(catalog=catalog, book=book, dispatcher=dispatcher, progress=progress)
-        yield Desk(video=video, catalog=catalog, book=book, concessions=concessions)
+        concessions = Concessions(
+            catalog=catalog,
+            book=book,
+            restorations=Restorations(etcd),
+            dispatcher=dispatcher,
+            progress=progress,
+        )
+        yield Desk(
+            video=video,
+            catalog=catalog,
+            book=book,
+            concessions=concessions,
+            progress=progress,
+            etcd=etcd,
+        )
 
 
 @pytest.mark.parametrize("first", [task.name for task in GERMAN_TASKS])
@@ -75,6 +93,23 @@ async def test_one_of_several_sound_tracks_is_left_out_once_with_all_that_is_don
     [omission] = (await desk.catalog.get(desk.video.id)).omitted
     assert (omission.rendition, omission.title) == ("a1", "The sound track Deutsch")
     assert all(task.done for task in await desk.book.tasks(desk.video.id, 0) if task.audio == GERMAN)
+
+
+async def test_what_was_made_of_a_track_is_cleared_away_when_the_video_is_ready_without_it(
+    desk: Desk, storage: StorageCluster, content
+):
+    await content.put(f"{desk.video.id}/{segment_file('a1', 0, 0)}", b"some of it")
+    assert [await desk.give_up(task.name) for task in GERMAN_TASKS] == [True, True]
+    for task in task_records():
+        await desk.etcd.put(keys.task(desk.video.id, 0, task.name), done(task).encode())
+    ready = await desk.progress.advance(desk.video.id, 0)
+    assert (ready.status, ready.audio) == (Status.READY, (SOUND,))
+
+    async def gone() -> bool:
+        held = [await node.keys(desk.video.id) for node in storage.nodes]
+        return not any("/a1-g0" in key for key in set().union(*held))
+
+    await eventually(gone, what="nothing is left of it")
 
 
 async def test_without_its_last_sound_track_there_is_no_video(desk: Desk):

@@ -12,10 +12,9 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from services.shared.catalog import Catalog, WorkBook, keys, now_ms
+from services.shared.catalog import Catalog, Measured, WorkBook, keys, now_ms
 from services.shared.content import ContentStore
 from services.shared.filenames import init_file, segment_file, source_part_file
-from services.shared.plan import Availability
 from services.shared.settings import MIB
 from services.shared.video import Source, Status, Video, new_video_id
 from services.transcoder.availability import availability
@@ -105,9 +104,10 @@ async def finished(storage: StorageCluster, video: Video, made: Transcoded) -> V
     """Bring the records where the workers would have brought them."""
     await WorkBook(storage.client).write_plan(video.id, made.plan, [*made.tasks])
 
-    async def measure(before: Video) -> tuple[Video, Availability]:
+    async def measure(before: Video) -> Measured:
         begun = before.moved_to(Status.PROCESSING, now_ms=now_ms(), renditions=made.plan.renditions)
-        return begun.moved_to(Status.READY, now_ms=now_ms()), availability(made.plan, [*made.tasks])
+        ready = begun.moved_to(Status.READY, now_ms=now_ms())
+        return Measured(video=ready, availability=availability(made.plan, [*made.tasks]))
 
     return await Catalog(storage.client).publish(video.id, measure)
 

@@ -11,7 +11,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from services.shared.catalog import Catalog, WorkBook, now_ms
+from services.shared.catalog import Catalog, Measured, WorkBook, now_ms
 from services.shared.content import ContentStore
 from services.shared.filenames import final_file, init_file, poster_file, segment_file, source_part_file
 from services.shared.manifest import final_files
@@ -299,10 +299,10 @@ async def uploaded(storage: StorageCluster, catalog: Catalog) -> Video:
 async def publish(catalog: Catalog, video: Video, status: Status, segments: int) -> None:
     """Bring the records where the workers would have brought them."""
 
-    async def measure(before: Video) -> tuple[Video, Availability]:
+    async def measure(before: Video) -> Measured:
         if before.status is Status.UPLOADED:
             before = before.moved_to(Status.PROCESSING, now_ms=now_ms())
-        return before.moved_to(status, now_ms=now_ms()), available(segments)
+        return Measured(video=before.moved_to(status, now_ms=now_ms()), availability=available(segments))
 
     await catalog.publish(video.id, measure)
 

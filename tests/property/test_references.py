@@ -10,6 +10,7 @@ from services.shared.plan import Plan
 from services.shared.references import References, references
 from services.shared.task import Task, TaskKind
 from services.shared.video import ACTIVE, Status
+from services.transcoder.restoration import edition_of
 from tests.harness.videos import AUDIO_SEGMENTS, done, plan_record, task_records, video_record
 
 _MAX_GENERATION = 3
@@ -77,7 +78,7 @@ class VideoLife(RuleBasedStateMachine):
     @rule()
     def leave_a_rendition_out(self):
         assert self.plan
-        self.plan = self.plan.model_copy(update={"renditions": self.plan.renditions[:1]})
+        self.plan = self.plan.without("480p")
 
     @precondition(lambda self: self.plan and self.video.status in ACTIVE | {Status.READY})
     @rule()
@@ -86,6 +87,24 @@ class VideoLife(RuleBasedStateMachine):
         pictures = self.tasks[3].result
         status = Status.READY if complete else self.video.status
         self.video = self.video.moved_to(status, now_ms=1, poster=bool(pictures and pictures.frames))
+
+    @precondition(lambda self: self.plan and self.plan.left_out and self.video.status is Status.READY)
+    @rule()
+    def have_it_made_again(self):
+        assert self.plan
+        self.plan = self.plan.model_copy(update={"restoring": "480p"})
+
+    @precondition(lambda self: self.plan and self.plan.restoring)
+    @rule(given_up=st.booleans())
+    def end_that(self, given_up):
+        assert self.plan
+        if given_up:
+            self.plan = self.plan.model_copy(update={"restoring": ""})
+            return
+        self.plan = self.plan.restored()
+        former = (*self.video.former_editions, self.video.edition)
+        changes = {"edition": edition_of(self.plan), "former_editions": former}
+        self.video = self.video.moved_to(Status.READY, now_ms=1, **changes)
 
     @precondition(lambda self: self.working)
     @rule(refused=st.booleans())

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from services.shared.plan import Plan, Rational
-from services.shared.task import Task, TaskKind
+from services.shared.task import Task, TaskKind, lacking
 from services.transcoder.opening import opening_tasks, remaining_tasks, surveyed
 from services.transcoder.source import AudioFacts, KeyFrame, SourceInfo, VideoFacts
 from services.transcoder.timeline import make_plan, make_tasks
@@ -111,3 +111,18 @@ def test_a_track_left_out_meanwhile_stays_out():
     whole, rest = completed(smaller, opening)
     assert (whole.renditions, len(whole.audio)) == (plan.renditions[1:], 1)
     assert "audio-a1" not in titles(rest)
+
+
+@pytest.mark.parametrize("track", ["720p", "a1"])
+def test_a_track_that_is_left_out_before_the_survey_can_still_be_made_in_full_later(track: str):
+    plan, opening = begun()
+    whole, rest = completed(plan.without(track), opening)
+    assert whole.left_out == {track}
+    assert whole.full == completed(plan, opening)[0]
+    everything, others = lacking((*opening, *rest), track), lacking((*opening, *rest), "240p")
+    if track == "720p":
+        assert [task.piece and task.piece.end_frame for task in everything] == [
+            task.piece and task.piece.end_frame for task in others
+        ]
+    else:
+        assert len(everything) == 1

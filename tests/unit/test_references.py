@@ -70,14 +70,6 @@ def test_a_rendition_that_was_left_out_is_no_longer_needed():
     assert found.needed == SOURCE | files("240p", 0, 1, 2, 3) | files("a0", 0, 1, 2, 3) | (
         MANIFESTS - {"480p-g0.m3u8"}
     ) | {"poster-g0.jpg"}
-    assert found.is_garbage("480p-g0-00000.m4s")
-
-
-def test_a_sound_track_that_was_left_out_is_garbage():
-    plan = plan_record().model_copy(update={"audio": ()})
-    found = references(video_record(status=Status.READY), plan, map(done, task_records()))
-    assert "a0-g0-init.mp4" not in found.needed
-    assert found.is_garbage("a0-g0-init.mp4")
 
 
 def test_a_refused_video_needs_nothing_and_all_it_has_is_garbage():
@@ -179,3 +171,25 @@ def test_of_a_video_whose_original_was_dropped_only_what_was_made_is_needed():
     assert found.is_garbage("source-00000.part")
     assert found.is_garbage("remuxed-g0-00000.part")
     assert not kept.is_garbage("source-00000.part")
+
+
+def test_a_track_that_was_left_out_may_come_back_so_none_of_its_files_is_garbage():
+    plan = plan_record().without("480p")
+    video, tasks = video_record(status=Status.READY), [*map(done, task_records())]
+    left_out = references(video, plan, tasks)
+    coming = references(video, plan.model_copy(update={"restoring": "480p"}), tasks)
+    for name in files("480p", 0, 1):
+        assert left_out.is_stray(name)
+        assert not coming.is_stray(name)
+        assert not left_out.is_garbage(name)
+        assert not coming.is_garbage(name)
+
+
+def test_manifests_without_a_track_that_has_come_back_are_out_of_use_and_no_others():
+    video = video_record(status=Status.READY, edition="0123abcd", former_editions=("", "ffffffff"))
+    found = references(video, plan_record(), map(done, task_records()))
+    assert {"manifest-g0-0123abcd.mpd", "480p-g0-0123abcd.m3u8"} <= found.needed
+    assert found.is_garbage("manifest-g0.mpd")
+    assert found.is_garbage("master-g0-ffffffff.m3u8")
+    assert not found.is_garbage("manifest-g0-0123abcd.mpd")
+    assert not found.is_garbage("manifest-g0-89abcdef.mpd"), "it may be the next one"

@@ -127,7 +127,10 @@ def redo(
     server: ServerOption = DEFAULT_SERVER,
     as_json: AsJson = False,
 ) -> None:
-    """Encode finished parts of a video again: files that were lost or damaged are written anew."""
+    """Encode finished parts of a video again: files that were lost or damaged are written anew.
+
+    A rendition or sound track that the video goes without is made, and part of it when it is complete.
+    """
     names = ask_about_jobs(server, lambda client: client.redo(video, piece=piece, track=rendition))
     if as_json:
         print_json(RedoneView(tasks=tuple(names)))

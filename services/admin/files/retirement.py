@@ -14,8 +14,9 @@ from contextlib import aclosing
 from typing import Final
 
 from services.shared.catalog import keys
+from services.shared.catalog.graves import missing_purges
 from services.shared.etcd import EtcdClient, KeyValue, delete_op, delete_prefix_op, unchanged
-from services.shared.ring.state import STATE_KEY, RingState
+from services.shared.ring.state import STATE_KEY
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +69,7 @@ class Retirement:
 
     async def _retire(self, tombstone: KeyValue, ring: KeyValue) -> bool:
         video_id = tombstone.key.removeprefix(keys.TOMBSTONES)
-        if not self._is_old(tombstone) or not await self._is_purged_everywhere(video_id, ring):
+        if not self._is_old(tombstone) or await missing_purges(self._etcd, video_id, ring):
             return False
         # A node that is registered meanwhile changes the ring's record: then it has to purge, too.
         result = await self._etcd.txn(
@@ -81,8 +82,3 @@ class Retirement:
 
     def _is_old(self, tombstone: KeyValue) -> bool:
         return time.time() - int(tombstone.value) / 1000 >= self._min_age_s
-
-    async def _is_purged_everywhere(self, video_id: str, ring: KeyValue) -> bool:
-        prefix = keys.purged(video_id, "")
-        purged = {kv.key.removeprefix(prefix) async for kv in self._etcd.range(prefix)}
-        return purged >= RingState.model_validate_json(ring.value).nodes.keys()

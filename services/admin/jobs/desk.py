@@ -9,7 +9,15 @@ from dataclasses import dataclass, field
 from pydantic import ValidationError
 
 from services.shared.broker import Broker, Envelope
-from services.shared.catalog import Catalog, Starts, Verifications, WorkBook, check_original
+from services.shared.catalog import (
+    Catalog,
+    Restorations,
+    Starts,
+    Verifications,
+    WorkBook,
+    check_original,
+    is_left_out,
+)
 from services.shared.dispatch import Dispatcher
 from services.shared.errors import ConflictError, NotFoundError
 from services.shared.etcd import EtcdClient
@@ -66,6 +74,7 @@ class JobDesk:
     def __init__(self, etcd: EtcdClient, broker: Broker) -> None:
         self._catalog = Catalog(etcd)
         self._book = WorkBook(etcd)
+        self._restorations = Restorations(etcd)
         self._starts = Starts(etcd)
         self._verifications = Verifications(etcd)
         self._dead_letters = broker.dead_letters
@@ -120,16 +129,19 @@ class JobDesk:
         )
 
     async def cancel(self, video_id: str) -> None:
-        """Stop processing a video.
+        """Stop processing a video. One that is finished stays as it is: only a track is no longer made again.
 
         Raises:
             NotFoundError: there is no such video.
             ConflictError: it is not being processed.
         """
-        await self._dispatcher.news(await self._catalog.cancel(video_id), what="cancelled")
+        stopped = await self._restorations.cancel(video_id)
+        await self._dispatcher.news(stopped or await self._catalog.cancel(video_id), what="cancelled")
 
     async def redo(self, video_id: str, *, piece: int | None, track: str) -> list[str]:
         """Have finished tasks done once more; their names.
+
+        A track that was left out of a finished video is made again, and part of it when it is complete.
 
         Args:
             video_id: whose.
@@ -139,9 +151,12 @@ class JobDesk:
 
         Raises:
             NotFoundError: there is no such video, piece or track.
-            ConflictError: the video cannot be played: nothing of it is finished. Or its original is gone.
+            ConflictError: the video cannot be played: nothing of it is finished. Or its original is gone. Or
+                the track was left out, and cannot be made just now.
         """
         video = await self._catalog.get(video_id)
+        if is_left_out(video, track):
+            return await self._restore(video, piece, track)
         check_original(video)
         if video.status not in PLAYABLE:
             raise ConflictError(f"Only what has been done can be done again; this video is {video.status}.")
@@ -152,6 +167,15 @@ class JobDesk:
         for task in chosen:
             await self._dispatcher.redo(video, task, tracks=(track,) if track and task.piece else ())
         return [task.name for task in chosen]
+
+    async def _restore(self, video: Video, piece: int | None, track: str) -> list[str]:
+        if piece is not None:
+            raise ConflictError(f"{track} was left out of this video: it can only be made as a whole.")
+        video, tasks = await self._restorations.begin(video.id, track)
+        await self._dispatcher.news(video)
+        for task in tasks:
+            await self._dispatcher.redo(video, task, tracks=(track,))
+        return [task.name for task in tasks]
 
     async def verify(self, video_id: str, *, mend: bool) -> Verification:
         """Ask for a look at a finished video as a whole.

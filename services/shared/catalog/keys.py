@@ -4,7 +4,7 @@
 ``videos/<id>``                       the video's record
 ``active/<id>``                       empty; exists while work remains, so that sweepers scan only these
 ``availability/<id>``                 how much of each track is in the ring: what live manifests are made from
-``plans/<id>/<generation>``           how it is cut and encoded; immutable
+``plans/<id>/<generation>``           how it is cut and encoded
 ``tasks/<id>/<generation>/<task>``    one unit of work, and its result
 ``claims/<id>/<generation>/<task>``   who works on it now; under the worker's lease
 ``claims/<id>/<generation>/plan``     who plans it now; likewise
@@ -21,6 +21,7 @@
 ``dispensable/<id>``                  its original is to go as soon as no task needs it
 ``tombstones/<id>``                   deleted: storage nodes purge every file of it
 ``tombstones/<id>.g<generation>``     given up: they purge the files that were made under that generation
+``tombstones/<id>.g<n>.<track>``      left out: they purge what was made of a track
 ``tombstones/<id>.original``          finished: they purge the uploaded file
 ``purged/<tombstone>/<node>``         that node has done so
 ====================================  =====================================================================
@@ -44,8 +45,8 @@ TOMBSTONES: Final = "tombstones/"
 WORKERS: Final = "workers/"
 SWEEP: Final = "sweep"
 
-_GENERATION: Final = re.compile(r"-(g\d+)[-.]")
-"""In the names of the files that `services.shared.filenames` makes up."""
+_GENERATION: Final = re.compile(r"(?P<track>.+?)-(?P<generation>g\d+)[-.]")
+"""How the names of the files begin that `services.shared.filenames` makes up."""
 
 
 def video(video_id: str) -> str:
@@ -138,6 +139,11 @@ def grave(video_id: str, generation: int) -> str:
     return f"{video_id}.g{generation}"
 
 
+def track_grave(video_id: str, generation: int, track: str) -> str:
+    """Name of the tombstone of one track of a generation."""
+    return f"{grave(video_id, generation)}.{track}"
+
+
 def original_grave(video_id: str) -> str:
     """Name of the tombstone of a video's original, in all forms that it has."""
     return f"{video_id}.original"
@@ -145,8 +151,9 @@ def original_grave(video_id: str) -> str:
 
 def graves(video_id: str, file_name: str) -> tuple[str, ...]:
     """Names of all tombstones under which a file would lie."""
-    found = _GENERATION.search(file_name)
-    names = (video_id, f"{video_id}.{found[1]}") if found else (video_id,)
+    found = _GENERATION.match(file_name)
+    made = f"{video_id}.{found['generation']}" if found else ""
+    names = (video_id, made, f"{made}.{found['track']}") if found else (video_id,)
     return (*names, original_grave(video_id)) if file_name.endswith(PART_SUFFIX) else names
 
 

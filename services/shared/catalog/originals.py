@@ -61,6 +61,8 @@ class Originals:
         if await self._is_needed(video):
             return None
         after = await self._catalog.change(video_id, _without_original, also=_purge)
+        if after.restoring:
+            return None
         if not after.original_dropped:  # it is no longer what the mark says
             await self._etcd.delete(keys.dispensable(video_id))
         return after
@@ -94,7 +96,7 @@ def _may_go(video: Video) -> bool:
 
 
 def _without_original(video: Video) -> Video:
-    if not _may_go(video):
+    if video.restoring or not _may_go(video):
         return video
     return video.model_copy(update={"original_dropped": True, "updated_at_ms": now_ms()})
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from services.shared.captions import Captioning
@@ -33,11 +34,19 @@ Decision = Callable[[Video], Video]
 Consequences = Callable[[Video], Sequence[EtcdOp]]
 """What else happens in the transaction that replaces this record."""
 
-Effects = Callable[[Video, Video], Sequence[EtcdOp]]
-"""What else happens in the transaction that replaces the first record by the second."""
 
-Measure = Callable[[Video], Awaitable[tuple[Video, Availability]]]
-"""Reads what is done by now, and gives the record and the availability that follow from it."""
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """What follows from the work that is done by now."""
+
+    video: Video
+    availability: Availability
+    also: Sequence[EtcdOp] = ()
+    """What else happens in the transaction that publishes it."""
+
+
+Measure = Callable[[Video], Awaitable[Measured]]
+"""Reads what is done by now for a video, whose record it is given."""
 
 
 def now_ms() -> int:
@@ -110,10 +119,8 @@ class Catalog:
                 return after
         raise UnavailableError(f"The record of video {video_id} is changed by too many at once.")
 
-    async def publish(
-        self, video_id: str, measure: Measure, *, also: Effects = lambda _before, _after: ()
-    ) -> Video:
-        """Store what `measure` finds: the record and the availability, and `also`, in one transaction.
+    async def publish(self, video_id: str, measure: Measure) -> Video:
+        """Store what `measure` finds, all of it in one transaction.
 
         `measure` runs after the record was read, so when several workers publish at once, the one whose
         transaction succeeds last has also measured last: availability never goes back.
@@ -125,12 +132,12 @@ class Catalog:
         for _ in range(_SWAP_ATTEMPTS):
             kv = await self._record(video_id)
             before = Video.model_validate_json(kv.value)
-            after, availability = await measure(before)
-            if after == before and availability == await self.availability(video_id):
+            found = await measure(before)
+            if found.video == before and found.availability == await self.availability(video_id):
                 return before
-            published = put_op(keys.availability(video_id), availability.encode())
-            if await self._swap(kv, after, (published, *also(before, after))):
-                return after
+            published = put_op(keys.availability(video_id), found.availability.encode())
+            if await self._swap(kv, found.video, (published, *found.also)):
+                return found.video
         raise UnavailableError(f"The record of video {video_id} is changed by too many at once.")
 
     async def rename(self, video_id: str, title: str) -> Video:

@@ -219,10 +219,7 @@ class WorkBook:
         plan = Plan.model_validate_json(kv.value) if kv else None
         if kv is None or plan is None:
             return
-        renditions = tuple(r for r in plan.renditions if r.name != track)
-        audio = tuple(sound for sound in plan.audio if sound.name != track)
-        smaller = plan.model_copy(update={"renditions": renditions, "audio": audio})
-        result = await self._etcd.txn([unchanged(kv)], [put_op(kv.key, smaller.encode())])
+        result = await self._etcd.txn([unchanged(kv)], [put_op(kv.key, plan.without(track).encode())])
         if not result.succeeded:
             raise UnavailableError("The plan is changed by too many at once.")
 
@@ -275,14 +272,17 @@ class WorkBook:
         await self._etcd.txn([value_is(claim.key, claim.value)], [delete_op(claim.key)])
 
     async def republishable(
-        self, video_id: str, generation: int, name: str, *, before_ms: int
+        self, video_id: str, generation: int, name: str, *, before_ms: int, redo: bool = False
     ) -> Task | None:
-        """The task, if its last message is older than `before_ms` and this caller is to send another."""
+        """The task, if its last message is older than `before_ms` and this caller is to send another.
+
+        With `redo`, also one that has been done.
+        """
         kv = await self._etcd.get(keys.task(video_id, generation, name))
         if kv is None:
             return None
         task = Task.model_validate_json(kv.value)
-        if task.done or task.published_at_ms >= before_ms:
+        if (task.done and not redo) or task.published_at_ms >= before_ms:
             return None
         later = task.model_copy(update={"published_at_ms": now_ms()})
         result = await self._etcd.txn([unchanged(kv)], [put_op(kv.key, later.encode())])

@@ -44,7 +44,8 @@ class Case:
     @cached_property
     def manifests(self) -> dict[str, str]:
         """Manifests and playlists: names of their files, and what players know them as."""
-        return {final_file(name, self.plan.generation): name for name in manifest_names(self.plan)}
+        named = manifest_names(self.plan)
+        return {final_file(name, self.plan.generation, self.video.edition): name for name in named}
 
     @cached_property
     def originals(self) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from services.shared.errors import PermanentJobError
+from services.shared.errors import PermanentJobError, TransientJobError
 from services.shared.plan import Plan
 from services.shared.tracks import AAC_FRAME_SAMPLES, AAC_FRAMES_PER_SEGMENT, AUDIO_RATE_HZ, AudioTrack
 from services.transcoder import command
@@ -24,6 +24,30 @@ SHAPE: Final = Shape(
     first=0, count=None, samples=AAC_FRAMES_PER_SEGMENT, ticks=AAC_FRAMES_PER_SEGMENT * AAC_FRAME_SAMPLES
 )
 """Segments of a sound track."""
+
+
+class _Withheld(SegmentSink):
+    """Keeps the last segment back: what is stored stays, and only a run's end tells whether it is right."""
+
+    def __init__(self, sink: SegmentSink, *, segments: int) -> None:
+        self._sink = sink
+        self._segments = segments
+        self._last: tuple[str, int, bytes] | None = None
+
+    async def init(self, track: str, data: bytes) -> None:
+        await self._sink.init(track, data)
+
+    async def segment(self, track: str, number: int, data: bytes) -> None:
+        if number >= self._segments:
+            raise TransientJobError(f"The sound did not end after {self._segments} segments.")
+        await self.release()
+        self._last = (track, number, data)
+
+    async def release(self) -> None:
+        """Pass on what was kept back."""
+        if self._last:
+            await self._sink.segment(*self._last)
+        self._last = None
 
 
 class _Leading(SegmentSink):
@@ -58,13 +82,16 @@ async def encode_audio(
 
     Raises:
         PermanentJobError: this stream cannot be decoded.
-        TransientJobError: a limit stopped ffmpeg.
+        TransientJobError: a limit stopped ffmpeg, or it made less or more than it was told to.
         TritonTubeError: whatever the sink raised.
     """
     wall_s = _START_S + _WALL_PER_SECOND * track.duration_samples // AUDIO_RATE_HZ
     limits = limits or Limits(wall_s=wall_s, cpu_s=2 * wall_s)
-    output = Track(track.name, SHAPE, sink if leading is None else _Leading(sink, leading))
     until = None if leading is None else leading * SHAPE.ticks + _MARGIN_SAMPLES
+    frames = _frames_of(until or track.duration_samples)
+    kept = sink if leading is None else _Leading(sink, leading)
+    withheld = _Withheld(kept, segments=-(-frames // AAC_FRAMES_PER_SEGMENT))
+    output = Track(track.name, SHAPE, withheld)
 
     def build(urls: Sequence[str]) -> list[str]:
         return command.audio(source, plan, track, target=urls[0], until_samples=until)
@@ -72,11 +99,23 @@ async def encode_audio(
     try:
         await run_ffmpeg(build, [output.consume], limits=limits, on_progress=on_progress)
         encoded = finished({track.name: output})
-        return encoded if leading is None else _shortened(encoded, leading)
     except ExitError as error:
         raise PermanentJobError(f"Its sound could not be decoded. {error}") from error
     except MismatchError as error:
         raise PermanentJobError("Its sound could not be decoded.") from error
+    if encoded.frames != frames:
+        raise TransientJobError(f"The sound came out {_length(encoded.frames)} long, not {_length(frames)}.")
+    await withheld.release()
+    return encoded if leading is None else _shortened(encoded, leading)
+
+
+def _frames_of(samples: int) -> int:
+    """How many frames the encoder makes of so many samples: it puts one before them."""
+    return -(-samples // AAC_FRAME_SAMPLES) + 1
+
+
+def _length(frames: int) -> str:
+    return f"{frames * AAC_FRAME_SAMPLES / AUDIO_RATE_HZ:.2f} s"
 
 
 def _shortened(encoded: Encoded, segments: int) -> Encoded:

@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+import os
+import shutil
 from array import array
 from pathlib import Path
 
 import pytest
 
-from services.shared.errors import PermanentJobError
+from services.shared.errors import PermanentJobError, TransientJobError
 from services.shared.tracks import AAC_FRAME_SAMPLES, AAC_FRAMES_PER_SEGMENT, AUDIO_RATE_HZ, AudioTrack
 from services.transcoder.audio import encode_audio
+from services.transcoder.process import Limits
+from services.transcoder.sandbox import OPEN
 from tests.harness.media import Collector, packets, planned, run
 from tests.harness.sources import BIG_BUCK_BUNNY, Recipe
 
@@ -122,3 +126,36 @@ async def test_a_stream_that_is_not_there_is_a_lasting_fault(source_folder):
     missing = AudioTrack(index=3, duration_samples=48_000)
     with pytest.raises(PermanentJobError, match="sound"):
         await encode_audio(source, plan, missing, Collector())
+
+
+def disobedient_ffmpeg(folder: Path, *, end_s: int) -> Path:
+    """A folder with an ffmpeg that ends all sound at another time than it was told, and says all is well."""
+    program = folder / "ffmpeg"
+    real = shutil.which("ffmpeg")
+    program.write_text(
+        "#!/bin/bash\n"
+        'arguments=()\nfor argument; do arguments+=("$(sed -E '
+        f"'s/whole_dur=[0-9.]+,atrim=end=[0-9.]+/whole_dur={end_s},atrim=end={end_s}/'"
+        ' <<<"$argument")"); done\n'
+        f'exec {real} "${{arguments[@]}}"\n'
+    )
+    program.chmod(0o755)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("end_s", "kept"), [(5, 1), (9, 2), (20, 2)], ids=["early", "in the end", "too long"]
+)
+async def test_sound_that_does_not_end_with_the_video_is_refused_and_its_end_never_stored(
+    source_folder, tmp_path, monkeypatch, end_s: int, kept: int
+):
+    source, plan, _ = await planned(SOURCES["plain"][0].make(source_folder))
+    monkeypatch.setenv("PATH", f"{disobedient_ffmpeg(tmp_path, end_s=end_s)}:{os.environ['PATH']}")
+    refused, right = Collector(), Collector()
+    limits = Limits(wall_s=60, sandbox=OPEN)  # it is a script, which starts other programs
+    with pytest.raises(TransientJobError, match="sound"):
+        await encode_audio(source, plan, plan.audio[0], refused, limits=limits)
+    monkeypatch.undo()
+    await encode_audio(source, plan, plan.audio[0], right)
+    assert refused.numbers("a0") == [*range(kept)]
+    assert refused.segments.items() <= right.segments.items()

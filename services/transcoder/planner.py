@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from services.shared.catalog import PLAN, Catalog, WorkBook, keys, now_ms
+from services.shared.catalog import PLAN, Catalog, Errand, WorkBook, keys, now_ms
 from services.shared.dispatch import Dispatcher
 from services.shared.errors import FencedError, PermanentJobError, UnsupportedMediaError
 from services.shared.messages import PlanJob
@@ -40,12 +40,12 @@ class Planner:
         self._session = session
         self._vigil = vigil
 
-    async def plan(self, job: PlanJob, *, take_over: bool) -> None:
+    async def plan(self, job: PlanJob, *, errand: Errand) -> None:
         """Plan a video and publish its tasks.
 
         Args:
             job: which one.
-            take_over: take it from whoever plans it; the broker has given up on them.
+            errand: the message that asks for it.
 
         Raises:
             FencedError: the video is gone, or has moved on, or somebody else plans it.
@@ -55,11 +55,11 @@ class Planner:
         video = await wanted(self._catalog, job)
         plan = await self._book.plan(video.id, video.generation)
         if plan is None:
-            await self._planned(job, video, take_over=take_over)
+            await self._planned(job, video, errand=errand)
         await self._begin(video)
 
-    async def _planned(self, job: PlanJob, video: Video, *, take_over: bool) -> None:
-        work = self._write_plan(video, take_over=take_over)
+    async def _planned(self, job: PlanJob, video: Video, *, errand: Errand) -> None:
+        work = self._write_plan(video, errand=errand)
         try:
             await self._vigil.over(work, key=keys.video(video.id), check=lambda: wanted(self._catalog, job))
         except UnsupportedMediaError as error:
@@ -68,14 +68,14 @@ class Planner:
             await self._catalog.refuse(video.id, video.generation, str(error))
             raise PermanentJobError(str(error)) from error
 
-    async def _write_plan(self, video: Video, *, take_over: bool) -> None:
+    async def _write_plan(self, video: Video, *, errand: Errand) -> None:
         async with self._book.doing(
             PLAN,
             video.id,
             video.generation,
             worker=self._session.instance,
             lease_id=self._session.lease_id,
-            take_over=take_over,
+            errand=errand,
         ):
             await self._make_plan(video)
 

@@ -8,7 +8,7 @@ import logging
 from time import monotonic
 from typing import Final
 
-from services.shared.catalog import NOT_KEPT, Catalog, Claim, WorkBook
+from services.shared.catalog import NO_ERRAND, NOT_KEPT, Catalog, Claim, Errand, WorkBook
 from services.shared.content import ContentStore
 from services.shared.dispatch import Dispatcher
 from services.shared.errors import (
@@ -83,12 +83,12 @@ class TaskRunner:
         self._titles = Titles(book=book, limits=limits)
         self._extras = Extras(book=book, content=content, limits=limits)
 
-    async def run(self, job: TaskJob, *, take_over: bool) -> None:
+    async def run(self, job: TaskJob, *, errand: Errand = NO_ERRAND) -> None:
         """Do a task.
 
         Args:
             job: which one.
-            take_over: take it from whoever has claimed it; the broker has given up on them.
+            errand: the message that asks for it, if one does.
 
         Raises:
             FencedError: it is done, or in other hands, or the video has moved on.
@@ -98,7 +98,7 @@ class TaskRunner:
             UnavailableError: a backing service is away.
         """
         video, plan = await self._current(job)
-        claim = await self._claim(job, take_over=take_over)
+        claim = await self._claim(job, errand=errand)
         try:
             result = await self._done(video, plan, claim, job)
         except UnfitPieceError as error:
@@ -154,7 +154,7 @@ class TaskRunner:
         if not await self._book.check(claim):
             await self._current(job)
 
-    async def _claim(self, job: TaskJob, *, take_over: bool) -> Claim:
+    async def _claim(self, job: TaskJob, *, errand: Errand) -> Claim:
         try:
             return await self._book.claim(
                 job.video_id,
@@ -162,7 +162,7 @@ class TaskRunner:
                 job.task,
                 worker=self._session.instance,
                 lease_id=self._session.lease_id,
-                take_over=take_over,
+                errand=errand,
                 redo=job.redo,
             )
         except NotFoundError as error:

@@ -10,7 +10,7 @@ from typing import Final
 from pydantic import ValidationError
 
 from services.shared.broker import Dead, Envelope
-from services.shared.catalog import PLAN, VERIFY, Catalog, Starts
+from services.shared.catalog import PLAN, VERIFY, Catalog, Errand, Starts
 from services.shared.dispatch import Dispatcher
 from services.shared.errors import (
     DeadlyJobError,
@@ -156,13 +156,13 @@ class Worker:
         async with self._starts.noted(
             job.video_id, job.generation, _name(job), worker=self._instance, limit=self._max_attempts
         ):
-            take_over = envelope.redelivered or envelope.attempt > 1
+            errand = Errand(delivery=envelope.delivery, earlier=envelope.earlier)
             if isinstance(job, PlanJob):
-                await self._planner.plan(job, take_over=take_over)
+                await self._planner.plan(job, errand=errand)
             elif isinstance(job, VerifyJob):
-                await self._verifier.verify(job, take_over=take_over)
+                await self._verifier.verify(job, errand=errand)
             else:
-                await self._runner.run(job, take_over=take_over)
+                await self._runner.run(job, errand=errand)
 
 
 def _name(job: Job) -> str:

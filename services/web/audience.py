@@ -3,7 +3,7 @@
 Whoever plays such a video asks for its manifest every few seconds, so every process knows what its own
 viewers watch. For these videos it sends the next tasks a second time, through `transcode.watched`, which
 workers prefer to `transcode.bulk`. Whichever message comes later finds its task done or in other hands, and
-is dropped; if the process dies, the first messages are still there.
+is dropped, however often it is delivered; if the process dies, the first messages are still there.
 """
 
 from __future__ import annotations

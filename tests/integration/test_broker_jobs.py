@@ -413,3 +413,30 @@ async def test_a_message_from_a_stranger_reaches_the_handler_readable(vhost: Vir
 
     [envelope] = shop.started
     assert (envelope.type, envelope.message_id, envelope.attempt, envelope.title) == ("", "", 1, "7")
+
+
+async def test_every_message_is_told_from_its_duplicates_and_knows_which_deliveries_it_succeeds(
+    vhost: VirtualHost,
+) -> None:
+    shop = Workshop()
+    shop.hold("lost")
+    shop.fail("failed", TransientJobError("not now"))
+    async with connected(vhost.url, instance="web-1") as broker:
+        await publish(broker, FIRST_QUEUE, "twice", "twice", "failed", "lost")
+        async with worker(vhost.url, shop) as task:
+            await eventually(lambda: shop.begun[-1:] == ["lost"], what="it has the last one")
+            task.cancel()
+        shop.release()
+        async with worker(vhost.url, shop, instance="worker-2"):
+            await eventually(
+                lambda: {"lost", "failed"} <= {*shop.finished}, deadline_s=60, what="all are done"
+            )
+    taken = {name: [item for item in shop.started if item.message_id == name] for name in shop.begun}
+    one, other = taken["twice"]
+    assert one.delivery != other.delivery
+    assert one.earlier == other.earlier == frozenset()
+    for name in ("failed", "lost"):
+        first, *again = taken[name]
+        assert first.delivery in again[0].earlier
+        assert len({item.delivery for item in taken[name]}) == len(taken[name])
+        assert not {one.delivery, other.delivery} & again[0].earlier

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from services.shared.catalog import PLAN, Catalog, Measured, Starts, WorkBook, keys, now_ms
+from services.shared.catalog import NO_ERRAND, PLAN, Catalog, Errand, Measured, Starts, WorkBook, keys, now_ms
 from services.shared.errors import ConflictError, FencedError, NotFoundError, PermanentJobError
 from services.shared.etcd import EtcdClient
 from services.shared.plan import Availability, Plan, Rational
@@ -199,7 +199,7 @@ async def test_a_failed_video_goes_on_where_it_stopped(catalog, book, etcd_clien
     video = await uploaded(catalog, etcd_client)
     await book.write_plan(video.id, plan(), tasks(2))
     async with etcd_client.lease(10) as lease:
-        await book.claim(video.id, 0, "piece-00001", worker="w", lease_id=lease.id, take_over=False)
+        await book.claim(video.id, 0, "piece-00001", worker="w", lease_id=lease.id)
         await catalog.fail(video.id, 0, "The disk burnt.")
         assert await book.claimed(video.id, 0) == {}
     resumed = await catalog.resume(video.id, 0)
@@ -252,26 +252,66 @@ async def test_the_first_plan_counts(book):
     assert [task.name for task in await book.tasks(video_id, 0)] == [task.name for task in tasks(250)]
 
 
+FIRST = Errand(delivery="a.0")
+AGAIN = Errand(delivery="a.1", earlier=frozenset({"a.0"}))
+DUPLICATES = {
+    "plain": Errand(delivery="b.0"),
+    "redelivered": Errand(delivery="b.1", earlier=frozenset({"b.0"})),
+    "a retry": Errand(delivery="c.0", earlier=frozenset({"b.0"})),
+    "of no message": NO_ERRAND,
+}
+
+
+@pytest.mark.parametrize("errand", DUPLICATES.values(), ids=DUPLICATES.keys())
+async def test_no_duplicate_takes_work_from_a_live_owner_however_it_arrives(book, etcd_client, errand):
+    video_id = new_video_id()
+    await book.write_plan(video_id, plan(), tasks(1))
+    async with etcd_client.lease(10) as one, etcd_client.lease(10) as other:
+        claim = await book.claim(video_id, 0, "piece-00000", worker="w1", lease_id=one.id, errand=FIRST)
+        for redo in (False, True):
+            with pytest.raises(FencedError, match="other hands"):
+                await book.claim(
+                    video_id, 0, "piece-00000", worker="w2", lease_id=other.id, errand=errand, redo=redo
+                )
+        async with book.doing(PLAN, video_id, 0, worker="w1", lease_id=one.id, errand=FIRST):
+            with pytest.raises(FencedError, match="Somebody else"):
+                async with book.doing(PLAN, video_id, 0, worker="w2", lease_id=other.id, errand=errand):
+                    pytest.fail("two plan it")
+        await book.finish(claim, RESULT)
+
+
+async def test_a_duplicate_gets_the_work_of_a_worker_whose_lease_has_gone(book, etcd_client):
+    video_id = new_video_id()
+    await book.write_plan(video_id, plan(), tasks(1))
+    async with etcd_client.lease(10) as one:
+        await book.claim(video_id, 0, "piece-00000", worker="w1", lease_id=one.id, errand=FIRST)
+    async with etcd_client.lease(10) as other:
+        heir = await book.claim(
+            video_id, 0, "piece-00000", worker="w2", lease_id=other.id, errand=DUPLICATES["plain"]
+        )
+        await book.finish(heir, RESULT)
+
+
 async def test_a_duplicate_of_a_running_job_is_fenced(book, etcd_client):
     video_id = new_video_id()
     await book.write_plan(video_id, plan(), tasks(1))
     async with etcd_client.lease(10) as one, etcd_client.lease(10) as other:
-        await book.claim(video_id, 0, "piece-00000", worker="w1", lease_id=one.id, take_over=False)
+        await book.claim(video_id, 0, "piece-00000", worker="w1", lease_id=one.id)
         with pytest.raises(FencedError):
-            await book.claim(video_id, 0, "piece-00000", worker="w2", lease_id=other.id, take_over=False)
+            await book.claim(video_id, 0, "piece-00000", worker="w2", lease_id=other.id)
         assert await book.claimed(video_id, 0) == {"piece-00000": "w1"}
 
 
 async def test_one_worker_plans_a_video_until_the_broker_gives_up_on_it(book, etcd_client):
     video_id = new_video_id()
     async with etcd_client.lease(10) as lease:
-        how = {"lease_id": lease.id, "take_over": False}
+        how = {"lease_id": lease.id, "errand": FIRST}
         async with book.doing(PLAN, video_id, 0, worker="w1", **how):
             assert await book.claimed(video_id, 0) == {"plan": "w1"}
             with pytest.raises(FencedError, match="Somebody else"):
                 async with book.doing(PLAN, video_id, 0, worker="w2", **how):
                     pytest.fail("two plan it")
-            async with book.doing(PLAN, video_id, 0, worker="w3", lease_id=lease.id, take_over=True):
+            async with book.doing(PLAN, video_id, 0, worker="w3", lease_id=lease.id, errand=AGAIN):
                 assert await book.claimed(video_id, 0) == {"plan": "w3"}
         assert await book.claimed(video_id, 0) == {}
 
@@ -280,8 +320,8 @@ async def test_whoever_the_broker_gave_up_on_cannot_finish(book, etcd_client):
     video_id = new_video_id()
     await book.write_plan(video_id, plan(), tasks(1))
     async with etcd_client.lease(10) as one, etcd_client.lease(10) as other:
-        late = await book.claim(video_id, 0, "piece-00000", worker="w1", lease_id=one.id, take_over=False)
-        heir = await book.claim(video_id, 0, "piece-00000", worker="w2", lease_id=other.id, take_over=True)
+        late = await book.claim(video_id, 0, "piece-00000", worker="w1", lease_id=one.id, errand=FIRST)
+        heir = await book.claim(video_id, 0, "piece-00000", worker="w2", lease_id=other.id, errand=AGAIN)
         with pytest.raises(FencedError):
             await book.finish(late, RESULT)
         with pytest.raises(FencedError):
@@ -292,14 +332,14 @@ async def test_whoever_the_broker_gave_up_on_cannot_finish(book, etcd_client):
     assert task.done
     assert await book.claimed(video_id, 0) == {}
     with pytest.raises(FencedError, match="done already"):
-        await book.claim(video_id, 0, "piece-00000", worker="w3", lease_id=0, take_over=True)
+        await book.claim(video_id, 0, "piece-00000", worker="w3", lease_id=0, errand=AGAIN)
 
 
 async def test_work_outlives_a_lease_that_ran_out_if_nobody_took_it(book, etcd_client):
     video_id = new_video_id()
     await book.write_plan(video_id, plan(), tasks(1))
     async with etcd_client.lease(10) as lease:
-        claim = await book.claim(video_id, 0, "piece-00000", worker="w1", lease_id=lease.id, take_over=False)
+        claim = await book.claim(video_id, 0, "piece-00000", worker="w1", lease_id=lease.id)
     assert await book.claimed(video_id, 0) == {}
     await book.finish(claim, RESULT)
     [task] = await book.tasks(video_id, 0)
@@ -310,7 +350,7 @@ async def test_a_result_for_a_deleted_video_is_fenced(catalog, book, etcd_client
     video = await uploaded(catalog, etcd_client)
     await book.write_plan(video.id, plan(), tasks(1))
     async with etcd_client.lease(10) as lease:
-        claim = await book.claim(video.id, 0, "piece-00000", worker="w", lease_id=lease.id, take_over=False)
+        claim = await book.claim(video.id, 0, "piece-00000", worker="w", lease_id=lease.id)
         await catalog.delete(video.id)
         with pytest.raises(FencedError):
             await book.finish(claim, RESULT)

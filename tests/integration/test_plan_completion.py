@@ -57,7 +57,7 @@ async def begun(etcd_client: EtcdClient) -> AsyncIterator[Begun]:
     book, video_id = WorkBook(etcd_client), new_video_id()
     await book.write_plan(video_id, PLAN, [SURVEY])
     async with etcd_client.lease(60) as lease:
-        claim = await book.claim(video_id, 0, SURVEY.name, worker="w", lease_id=lease.id, take_over=False)
+        claim = await book.claim(video_id, 0, SURVEY.name, worker="w", lease_id=lease.id)
         yield Begun(book=book, claim=claim)
 
 

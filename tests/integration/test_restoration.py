@@ -6,13 +6,17 @@ import pytest
 import pytest_asyncio
 
 from services.admin.jobs.desk import JobDesk
+from services.shared.broker.wire import from_message
 from services.shared.catalog import keys
+from services.shared.catalog.work import ClaimRecord
+from services.shared.dispatch import Dispatcher
 from services.shared.errors import ConflictError
-from services.shared.filenames import final_file, init_file, playlist_file, segment_file
+from services.shared.filenames import final_file, init_file, playlist_file, poster_file, segment_file
 from services.shared.manifest import final_files
+from services.shared.messages import BULK_QUEUE
 from services.shared.plan import Plan
 from services.shared.references import references
-from services.shared.task import Task, makers
+from services.shared.task import Task, lacking, makers
 from services.shared.video import Omission, Verdict, Video
 from services.transcoder.availability import availability
 from tests.harness.finished import Archive
@@ -106,6 +110,22 @@ async def held_back(house: Archive, desk: JobDesk, video: Video, track: str) -> 
     return claim
 
 
+async def lost_once(house: Archive) -> str:
+    """Take the next job while no worker runs, and lose it again; which delivery that was."""
+
+    async def taken() -> str | None:
+        async with house.broker.consuming.channel() as channel:
+            queue = await channel.get_queue(BULK_QUEUE, ensure=False)
+            message = await queue.get(fail=False)
+            if message is None:
+                return None
+            delivery = from_message(message, queue=BULK_QUEUE).delivery
+            await message.reject(requeue=True)
+            return delivery
+
+    return await eventually(taken, deadline_s=60, what="a job waits")
+
+
 async def settled(house: Archive, video: Video) -> Video:
     """The record once nobody makes anything of it again."""
 
@@ -148,6 +168,42 @@ async def test_a_rendition_comes_back_when_all_of_it_is_there_and_not_before(
     assert await eventually(verdict, deadline_s=120, what="it was looked at anew") is Verdict.SOUND
     referred = references(done, *await records(house, video))
     assert {name for name in await house.files(video) if not referred.is_garbage(name)} == referred.needed
+
+
+async def test_a_duplicate_that_is_delivered_again_takes_no_work_from_a_live_owner(
+    house: Archive, desk: JobDesk, video: Video, best: str
+):
+    await leave_out(house, video, best)
+    claim = await held_back(house, desk, video, best)
+    before = await house.storage.client.get(claim)
+    house.worker.kill()
+    [end] = lacking(await house.book.tasks(video.id, 0), best)
+    await Dispatcher(house.broker).redo(video, end, tracks=(best,))
+    await lost_once(house)
+    await house.lose(video, poster_file(0))
+    await desk.redo(video.id, piece=None, track="pictures")
+    house.worker.revive()
+
+    async def later_job_is_done() -> bool:
+        return await house.read(video, poster_file(0)) is not None
+
+    await eventually(later_job_is_done, deadline_s=60, what="what came after the duplicate is done")
+    assert await house.storage.client.get(claim) == before
+    await desk.cancel(video.id)
+
+
+async def test_the_message_of_a_worker_that_lost_it_takes_its_work_over_at_once(
+    house: Archive, desk: JobDesk, video: Video, best: str
+):
+    await leave_out(house, video, best)
+    claim = await held_back(house, desk, video, best)
+    house.worker.kill()
+    [end] = lacking(await house.book.tasks(video.id, 0), best)
+    await Dispatcher(house.broker).redo(video, end, tracks=(best,))
+    record = ClaimRecord(worker="somebody", token="theirs", delivery=await lost_once(house))
+    await house.storage.client.put(claim, record.encode())
+    house.worker.revive()
+    assert (await settled(house, video)).omitted == ()
 
 
 async def test_a_sound_track_comes_back(house: Archive, desk: JobDesk, video: Video, original: Video):

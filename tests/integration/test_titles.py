@@ -47,12 +47,7 @@ class Work:
 
     async def take(self, task: Task) -> Claim:
         return await self.book.claim(
-            self.claim.video_id,
-            self.claim.generation,
-            task.name,
-            worker="other",
-            lease_id=self.lease_id,
-            take_over=False,
+            self.claim.video_id, self.claim.generation, task.name, worker="other", lease_id=self.lease_id
         )
 
     async def pieces(self) -> list[Task]:
@@ -71,14 +66,7 @@ async def work(etcd_client: EtcdClient, source_folder: Path) -> AsyncIterator[Wo
     await book.write_plan(video_id, plan, ordered)
     samples = next(task for task in tasks if task.kind is TaskKind.SAMPLES)
     async with etcd_client.lease(60) as lease:
-        claim = await book.claim(
-            video_id,
-            plan.generation,
-            samples.name,
-            worker="w",
-            lease_id=lease.id,
-            take_over=False,
-        )
+        claim = await book.claim(video_id, plan.generation, samples.name, worker="w", lease_id=lease.id)
         yield Work(book=book, plan=plan, source=source, claim=claim, lease_id=lease.id)
 
 

@@ -13,13 +13,12 @@ from services.shared.broker.envelope import Envelope
 from services.shared.broker.faults import rpc
 from services.shared.broker.publisher import Publisher
 from services.shared.broker.topology import DELIVERY_LIMIT
-from services.shared.broker.wire import from_message
+from services.shared.broker.wire import from_message, returns
 from services.shared.errors import TritonTubeError, UnavailableError
 
 log = logging.getLogger(__name__)
 
 _SETTLE_TIMEOUT_S: Final = 5.0
-_RETURNS: Final = "x-delivery-count"
 _MOST_RETURNS: Final = DELIVERY_LIMIT // 2
 
 
@@ -55,7 +54,7 @@ class Delivery:
         """
         if self.message.processed:
             return
-        if self._returns >= _MOST_RETURNS and await self._renewed():
+        if returns(self.message) >= _MOST_RETURNS and await self._renewed():
             await self.ack()
         else:
             await self._settle("handed back", self.message.reject(requeue=True))
@@ -63,11 +62,6 @@ class Delivery:
     async def refuse(self) -> None:
         """Leave it to the broker to make a dead letter of it: we could not, it is no message of ours."""
         await self._settle("refused", self.message.reject(requeue=False))
-
-    @property
-    def _returns(self) -> int:
-        count = (self.message.headers or {}).get(_RETURNS)
-        return count if isinstance(count, int) else 0
 
     async def _renewed(self) -> bool:
         try:

@@ -38,6 +38,10 @@ class Envelope:
     """What it was published as: `video.deleted`."""
     redelivered: bool = False
     """Whether somebody may have had it before and lost or returned it."""
+    delivery: str = ""
+    """This delivery of this message: another one for each of its duplicates, and whenever it comes again."""
+    earlier: frozenset[str] = frozenset()
+    """Deliveries that have ended with this one: of the same message, or of the one that it was sent after."""
     error: str = ""
     """Why the attempt before this one failed; of a dead letter: why it died."""
     detail: str = ""

@@ -16,7 +16,7 @@ from services.shared.broker.envelope import Envelope
 from services.shared.broker.faults import translated
 from services.shared.broker.link import Link, discard
 from services.shared.broker.topology import DEAD, EVENTS, JOBS, RETRY, Topology, is_work_queue
-from services.shared.broker.wire import to_message
+from services.shared.broker.wire import mark, to_message
 from services.shared.errors import UnavailableError
 
 _IN_FLIGHT: Final = 64
@@ -128,6 +128,7 @@ class Publisher:
         if letter.work_queue:
             await self._ensure(channel, letter.work_queue)
         exchange = await channel.get_exchange(letter.exchange, ensure=False)
+        mark(letter.message)
         await exchange.publish(letter.message, letter.routing_key, mandatory=letter.mandatory)
 
     async def _ensure(self, channel: AbstractChannel, work_queue: str) -> None:

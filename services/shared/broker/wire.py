@@ -6,7 +6,8 @@ read would come back for ever. What is missing or odd gets a neutral value; its 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import secrets
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Final
 
@@ -21,6 +22,11 @@ _TITLE: Final = "x-video-title"
 _ERROR: Final = "x-error"
 _DETAIL: Final = "x-detail"
 _DEATHS: Final = "x-death"
+_COPY: Final = "x-copy"
+"""Tells a message from all others, also from those that say the same."""
+_AFTER: Final = "x-after"
+"""The delivery in whose place a message was sent: a retry, or one that goes on with what was handed back."""
+_RETURNS: Final = "x-delivery-count"
 
 _VERDICTS: Final = {
     "delivery_limit": "Each worker that took this job died or lost its connection before it was done, too "
@@ -47,6 +53,8 @@ def to_message(envelope: Envelope, *, app_id: str) -> Message:
         headers[_ERROR] = clip(envelope.error, MAX_ERROR_BYTES)
     if envelope.detail:
         headers[_DETAIL] = clip(envelope.detail, MAX_DETAIL_BYTES, keep_end=True)
+    if envelope.delivery:
+        headers[_AFTER] = envelope.delivery
     return Message(
         envelope.body,
         type=str(envelope.type),
@@ -58,6 +66,17 @@ def to_message(envelope: Envelope, *, app_id: str) -> Message:
         headers=dict(headers),
         delivery_mode=DeliveryMode.PERSISTENT,
     )
+
+
+def mark(message: Message) -> None:
+    """Make a message tell itself from others; each time that it is sent, since it may arrive each time."""
+    message.headers[_COPY] = secrets.token_hex(8)
+
+
+def returns(message: AbstractIncomingMessage) -> int:
+    """How often a message has come back to its queue."""
+    count = (message.headers or {}).get(_RETURNS)
+    return count if isinstance(count, int) and count > 0 else 0
 
 
 def from_message(message: AbstractIncomingMessage, *, queue: str) -> Envelope:
@@ -73,11 +92,25 @@ def from_message(message: AbstractIncomingMessage, *, queue: str) -> Envelope:
         queue=queue,
         routing_key=message.routing_key or "",
         redelivered=bool(message.redelivered),
+        delivery=_delivery(headers, returns(message)),
+        earlier=frozenset(_earlier(message, headers)),
         error=_text(headers, _ERROR) or _broker_verdict(headers),
         detail=_text(headers, _DETAIL),
         app_id=message.app_id or "",
         published_at=message.timestamp,
     )
+
+
+def _delivery(headers: Headers, returned: int) -> str:
+    copy = _text(headers, _COPY)
+    return f"{copy}.{returned}" if copy else ""
+
+
+def _earlier(message: AbstractIncomingMessage, headers: Headers) -> Iterator[str]:
+    if message.redelivered:
+        # Brokers that do not count say 0 each time.
+        yield from filter(None, (_delivery(headers, count) for count in range(max(returns(message), 1))))
+    yield from filter(None, [_text(headers, _AFTER)])
 
 
 def _text(headers: Headers, name: str) -> str:

@@ -6,14 +6,16 @@ from services.shared.catalog.resumables import Reception, Resumables
 from services.shared.catalog.starts import PLAN, Starts
 from services.shared.catalog.verifications import VERIFY, OpenVerification, Verifications, wanted_ops
 from services.shared.catalog.videos import Catalog, Measured, now_ms
-from services.shared.catalog.work import Claim, WorkBook
+from services.shared.catalog.work import NO_ERRAND, Claim, Errand, WorkBook
 
 __all__ = [
     "NOT_KEPT",
+    "NO_ERRAND",
     "PLAN",
     "VERIFY",
     "Catalog",
     "Claim",
+    "Errand",
     "Measured",
     "OpenVerification",
     "Originals",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Final
@@ -17,7 +17,7 @@ from services.shared.catalog import keys
 from services.shared.catalog.tasklists import TaskLists
 from services.shared.catalog.videos import now_ms
 from services.shared.errors import FencedError, NotFoundError, UnavailableError
-from services.shared.etcd import EtcdClient, absent, delete_op, exists, put_op, unchanged, value_is
+from services.shared.etcd import Compare, EtcdClient, absent, delete_op, exists, put_op, unchanged, value_is
 from services.shared.etcd import Op as EtcdOp
 from services.shared.plan import Plan
 from services.shared.record import Record
@@ -32,6 +32,21 @@ class ClaimRecord(Record):
 
     worker: str
     token: str
+    delivery: str = ""
+    """Of the message that the worker acts on; empty: of none."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Errand:
+    """The message that a worker acts on: it decides whose work may be taken over."""
+
+    delivery: str = ""
+    """This very delivery of it; empty: there is no message."""
+    earlier: frozenset[str] = frozenset()
+    """Deliveries that have ended with this one. Whoever acted on them has no right to go on."""
+
+
+NO_ERRAND: Final = Errand()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,16 +127,16 @@ class WorkBook:
         *,
         worker: str,
         lease_id: int,
-        take_over: bool,
+        errand: Errand = NO_ERRAND,
         redo: bool = False,
     ) -> Claim:
-        """Take a task: from nobody, or, with `take_over`, from whoever the broker has given up on.
+        """Take a task: from nobody, or from whoever has it by an earlier delivery of the same message.
 
         With `redo`, also one that has been done.
 
         Raises:
             NotFoundError: there is no such task (the video was deleted or started over).
-            FencedError: the task is done, or a live worker has it and `take_over` is not set.
+            FencedError: the task is done, or a live worker has it by another message.
         """
         kv = await self._etcd.get(keys.task(video_id, generation, name))
         if kv is None:
@@ -129,28 +144,30 @@ class WorkBook:
         task = Task.model_validate_json(kv.value)
         if task.done and not redo:
             raise FencedError(f"Task {name} is done already.")
-        value = ClaimRecord(worker=worker, token=secrets.token_hex(8)).encode()
+        value = _claimed(worker, errand)
         claim = Claim(video_id=video_id, generation=generation, task=task, value=value)
-        compares = [unchanged(kv)] if take_over else [unchanged(kv), absent(claim.key)]
-        result = await self._etcd.txn(compares, [put_op(claim.key, value, lease_id=lease_id)])
-        if not result.succeeded:
+        if not await self._seize(claim.key, value, errand, lease_id=lease_id, also=[unchanged(kv)]):
             raise FencedError(f"Task {name} is in other hands.")
         return claim
 
     @asynccontextmanager
     async def doing(
-        self, job: str, video_id: str, generation: int, *, worker: str, lease_id: int, take_over: bool
+        self,
+        job: str,
+        video_id: str,
+        generation: int,
+        *,
+        worker: str,
+        lease_id: int,
+        errand: Errand = NO_ERRAND,
     ) -> AsyncIterator[None]:
         """Be the one who does a job that is no task: however long that takes, nobody else is asked to.
 
         Raises:
-            FencedError: a live worker does it, and `take_over` is not set; the body has not run.
+            FencedError: a live worker does it by another message; the body has not run.
         """
-        key = keys.claim(video_id, generation, job)
-        value = ClaimRecord(worker=worker, token=secrets.token_hex(8)).encode()
-        compares = [] if take_over else [absent(key)]
-        result = await self._etcd.txn(compares, [put_op(key, value, lease_id=lease_id)])
-        if not result.succeeded:
+        key, value = keys.claim(video_id, generation, job), _claimed(worker, errand)
+        if not await self._seize(key, value, errand, lease_id=lease_id):
             raise FencedError(f"Somebody else does this already: {job} of video {video_id}.")
         try:
             yield
@@ -309,6 +326,18 @@ class WorkBook:
         result = await self._etcd.txn([compare], [put_op(keys.SWEEP, str(now_ms()).encode())])
         return result.succeeded
 
+    async def _seize(
+        self, key: str, value: bytes, errand: Errand, *, lease_id: int, also: Sequence[Compare] = ()
+    ) -> bool:
+        """Write a claim where there is none, or one that an earlier delivery of the message has led to."""
+        mine = [put_op(key, value, lease_id=lease_id)]
+        if (await self._etcd.txn([*also, absent(key)], mine)).succeeded:
+            return True
+        kv = await self._etcd.get(key) if errand.earlier else None
+        if kv is None or ClaimRecord.model_validate_json(kv.value).delivery not in errand.earlier:
+            return False
+        return (await self._etcd.txn([*also, unchanged(kv)], mine)).succeeded
+
     async def _finish_unclaimed(self, claim: Claim, done: EtcdOp) -> bool:
         # Our lease ran out (etcd was away for long), but nobody took the task: the work is as good as ever.
         kv = await self._etcd.get(claim.task_key)
@@ -316,6 +345,10 @@ class WorkBook:
             return False
         result = await self._etcd.txn([unchanged(kv), absent(claim.key)], [done])
         return result.succeeded
+
+
+def _claimed(worker: str, errand: Errand) -> bytes:
+    return ClaimRecord(worker=worker, token=secrets.token_hex(8), delivery=errand.delivery).encode()
 
 
 def _part(task: Task, piece: Piece, rendition: str) -> Task:

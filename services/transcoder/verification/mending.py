@@ -116,7 +116,7 @@ class Mending:
         job = TaskJob(
             video_id=video_id, generation=generation, task=order.task, redo=True, tracks=order.tracks
         )
-        await self._runner.run(job, take_over=False)
+        await self._runner.run(job)
 
     async def _is_there(self, file: str) -> bool:
         try:

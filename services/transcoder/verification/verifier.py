@@ -13,6 +13,7 @@ from services.shared.broker import Broker
 from services.shared.catalog import (
     VERIFY,
     Catalog,
+    Errand,
     OpenVerification,
     Verifications,
     WorkBook,
@@ -84,12 +85,12 @@ class Verifier:
         self._limits = limits
         self._keep_original = keep_original
 
-    async def verify(self, job: VerifyJob, *, take_over: bool) -> None:
+    async def verify(self, job: VerifyJob, *, errand: Errand) -> None:
         """Verify a video, or go on with that.
 
         Args:
             job: which one.
-            take_over: take it from whoever verifies it; the broker has given up on them.
+            errand: the message that asks for it.
 
         Raises:
             FencedError: it has been done, or is in other hands, or the video is gone.
@@ -104,7 +105,7 @@ class Verifier:
             video.generation,
             worker=self._session.instance,
             lease_id=self._session.lease_id,
-            take_over=take_over,
+            errand=errand,
         ):
             done = await self._vigil.over(
                 self._go(video, opened), key=keys.video(video.id), check=lambda: wanted(self._catalog, job)

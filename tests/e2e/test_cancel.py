@@ -26,7 +26,7 @@ _FILM = Recipe(
     name="long-film",
     size="854x480",
     rate="30",
-    duration_s=60,
+    duration_s=32,
     sound="sine=440:beep_factor=4",
     video=x264("-g", "60"),
 )

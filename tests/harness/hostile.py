@@ -70,7 +70,7 @@ def lists(laid: Trap) -> Mapping[str, str]:
     """Texts that name other files, each in every way that it can."""
     places = {
         "path": str(laid.secret),
-        "relative": laid.secret.name,
+        "relative": f"{laid.secret.parent.name}/{laid.secret.name}",
         "file": f"file://{laid.secret}",
         "http": laid.url,
         "concat": f"concat:{laid.secret}|{laid.secret}",

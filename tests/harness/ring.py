@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from types import MappingProxyType
 
 from services.shared.etcd import EtcdClient
 from services.shared.ring.builder import build
@@ -32,9 +33,9 @@ def node_live(name: str, *, address: str | None = None, zone: str = "default") -
     )
 
 
-def node_entry(name: str) -> NodeEntry:
+def node_entry(name: str, *, weight: float = 1.0) -> NodeEntry:
     """How the ring has that node on record."""
-    return NodeEntry(address=f"{name}:9090", disk_id=f"disk-{name}")
+    return NodeEntry(address=f"{name}:9090", disk_id=f"disk-{name}", weight=weight)
 
 
 @asynccontextmanager
@@ -47,10 +48,15 @@ async def live_nodes(etcd: EtcdClient, *names: str) -> AsyncIterator[None]:
 
 
 def ring_state(
-    names: Sequence[str], *, epoch: int = 1, replicas: int = 2, **changes: object
+    names: Sequence[str],
+    *,
+    epoch: int = 1,
+    replicas: int = 2,
+    weights: Mapping[str, float] = MappingProxyType({}),
+    **changes: object,
 ) -> tuple[RingState, RingTable]:
-    """A stable ring over the nodes, and its table."""
-    nodes = {name: node_entry(name) for name in names}
+    """A stable ring over the nodes, and its table; nodes weigh 1 unless told otherwise."""
+    nodes = {name: node_entry(name, weight=weights.get(name, 1.0)) for name in names}
     state = RingState(
         cluster_id="cluster",
         epoch=epoch,

@@ -13,7 +13,7 @@ from tests.fuzz.originals import originals
 
 pytestmark = pytest.mark.timeout(900)
 
-FILES: Final = 60
+FILES: Final = 40
 AT_A_TIME: Final = 3
 
 

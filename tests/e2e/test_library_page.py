@@ -14,7 +14,7 @@ from services.shared.catalog import Catalog, keys
 from services.shared.settings import MIB
 from tests.harness.fixtures_web import StartWeb
 from tests.harness.storage import StorageCluster
-from tests.harness.viewer import Viewer, visiting
+from tests.harness.viewer import Viewer, slow_uploads, visiting
 from tests.harness.waiting import eventually
 from tests.harness.web import WebProcess, like_a_video
 
@@ -30,11 +30,6 @@ async def visitor(browser: Browser, web: WebProcess) -> AsyncIterator[Viewer]:
     """A viewer of the shared web process."""
     async with visiting(browser, web.url) as visitor:
         yield visitor
-
-
-@pytest.fixture
-def catalog(storage: StorageCluster) -> Catalog:
-    return Catalog(storage.client)
 
 
 @pytest.fixture
@@ -120,7 +115,7 @@ async def test_a_running_upload_shows_how_far_it_is_and_can_be_cancelled(
 ):
     path = film(tmp_path, 8 * MIB)
     await visitor.open("/")
-    await slow_down(visitor.page)
+    await slow_uploads(visitor.page, SLOW_BYTES_PER_S)
     await visitor.page.set_input_files("#file", path)
     row = transfer(visitor.page, path.name)
     await expect(row).to_contain_text("left")
@@ -128,19 +123,11 @@ async def test_a_running_upload_shows_how_far_it_is_and_can_be_cancelled(
     await row.get_by_role("button", name="Cancel").click()
     await expect(row).to_have_count(0)
 
-    async def nothing_announced() -> bool:
-        return not [kv async for kv in storage.client.range(keys.UPLOADS)]
+    async def given_up() -> bool:
+        uploads = [kv.value async for kv in storage.client.range(keys.RESUMABLE)]
+        return not any(path.stem.encode() in upload for upload in uploads)
 
-    await eventually(nothing_announced, deadline_s=60, what="the upload is given up")
-
-
-async def slow_down(page: Page) -> None:
-    session = await page.context.new_cdp_session(page)
-    await session.send("Network.enable")
-    await session.send(
-        "Network.emulateNetworkConditions",
-        {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": SLOW_BYTES_PER_S},
-    )
+    await eventually(given_up, deadline_s=60, what="the upload is given up")
 
 
 async def test_without_script_the_form_still_uploads(browser: Browser, web: WebProcess, clip: Path):

@@ -146,6 +146,16 @@ async def visiting(browser: Browser, base_url: str, **options: Any) -> AsyncIter
         await context.close()
 
 
+async def slow_uploads(page: Page, bytes_per_s: int) -> None:
+    """Let a page send no faster than that (-1: as fast as it can)."""
+    session = await page.context.new_cdp_session(page)
+    await session.send("Network.enable")
+    await session.send(
+        "Network.emulateNetworkConditions",
+        {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": bytes_per_s},
+    )
+
+
 @asynccontextmanager
 async def other_site(body: str) -> AsyncIterator[str]:
     """The address of a page of another site (another port is another origin) while the context is open."""

@@ -1,94 +1,103 @@
-// Uploads from this page: several files, a few at a time, each with its progress, each can be cancelled.
+// Uploads from this page: several files, a few at a time, each with its progress, each can be paused.
 
-import { size } from "./format.js";
-import { sentence } from "./http.js";
+import { percent, size } from "./format.js";
+import * as leftovers from "./leftovers.js";
+import { PlainSending, ResumableSending, canResume } from "./sending.js";
+import { TransferRow } from "./transfer-row.js";
 
 const AT_A_TIME = 2;
 const DONE_SHOWN_MS = 4000;
 
 const form = document.getElementById("upload-form");
-const list = document.getElementById("transfers");
-const template = document.getElementById("transfer-template");
 const maxBytes = Number(form?.dataset.maxBytes);
+const partBytes = Number(form?.dataset.partBytes);
 
+const all = new Set();
 const waiting = [];
-let running = 0;
+const sending = new Set();
 
 class Transfer {
   constructor(file, onUploaded) {
-    this.file = file;
     this.onUploaded = onUploaded;
-    this.request = null;
-    this.began = 0;
-    this.row = template.content.firstElementChild.cloneNode(true);
-    this.row.querySelector("[data-name]").textContent = file.name;
-    this.bar = this.row.querySelector("[data-progress]");
-    this.bar.setAttribute("aria-label", `Upload of ${file.name}`);
-    this.button = this.row.querySelector("[data-cancel]");
-    this.button.setAttribute("aria-label", `Cancel the upload of ${file.name}`);
-    this.button.addEventListener("click", () => this.cancel());
-    this.say("Waiting");
-    list.append(this.row);
-    list.hidden = false;
+    this.began = { at: 0, sent: null };
+    this.fraction = 0;
+    const actions = ["pause", "resume", "cancel"].map((action) => [action, () => this[action]()]);
+    this.row = new TransferRow(file.name, { ...Object.fromEntries(actions), choose: () => {} });
+    const hooks = {
+      progress: (sent, total) => this.show(sent, total),
+      stalled: () => this.stall(),
+      done: (id) => this.finish(id),
+      failed: (text, again) => this.fail(text, again),
+    };
+    this.way = canResume() ? new ResumableSending(file, partBytes, hooks) : new PlainSending(file, form.action, hooks);
+    all.add(this);
   }
 
-  say(text) {
-    this.row.querySelector("[data-state]").textContent = text;
+  wait() {
+    this.row.turn("sending");
+    this.row.say("Waiting");
+    this.row.offer();
+    waiting.push(this);
+    pump();
   }
 
-  /** Send the file; resolves when that is over, however it ended. */
   send() {
-    const request = new XMLHttpRequest();
-    this.request = request;
-    this.began = performance.now();
-    const body = new FormData();
-    body.append("file", this.file);
-    request.open("POST", form.action);
-    request.setRequestHeader("Accept", "application/json");
-    request.upload.addEventListener("progress", (event) => this.show(event.loaded, event.total));
-    return new Promise((resolve) => {
-      request.addEventListener("load", () => this.finish(request));
-      request.addEventListener("error", () => this.fail("The connection broke. Please upload it again."));
-      request.addEventListener("loadend", resolve);
-      request.send(body);
-    });
+    this.began = { at: performance.now(), sent: null };
+    this.row.offer(...(this.way.pause ? ["pause"] : []));
+    this.way.start();
   }
 
   show(sent, total) {
-    this.bar.value = sent / total;
-    const perSecond = sent / ((performance.now() - this.began) / 1000);
+    if (!sending.has(this)) return;
+    this.began.sent ??= sent;
+    this.fraction = sent / total;
+    this.row.show(this.fraction);
+    const perSecond = (sent - this.began.sent) / ((performance.now() - this.began.at) / 1000);
     const left = Math.ceil((total - sent) / perSecond);
-    if (sent >= total) this.say("Storing…");
-    else this.say(`${size(sent)} of ${size(total)}${Number.isFinite(left) ? ` · ${remaining(left)}` : ""}`);
+    if (sent >= total) this.row.say("Storing…");
+    else this.row.say(`${size(sent)} of ${size(total)}${Number.isFinite(left) ? ` · ${remaining(left)}` : ""}`);
   }
 
-  finish(request) {
-    if (request.status !== 201) return this.fail(sentence(request.status, request.responseText));
-    this.row.classList.add("done");
-    this.bar.value = 1;
-    this.button.hidden = true;
-    this.say("Uploaded");
-    this.onUploaded(JSON.parse(request.responseText));
-    setTimeout(() => this.leave(), DONE_SHOWN_MS);
+  stall() {
+    this.row.say("The connection is lost. Trying again…");
+    this.began = { at: performance.now(), sent: null };
   }
 
-  fail(text) {
-    this.row.classList.add("failed");
-    this.row.setAttribute("role", "alert");
-    this.button.setAttribute("aria-label", `Dismiss the message about ${this.file.name}`);
-    this.say(text);
+  pause() {
+    this.way.pause();
+    this.row.turn("paused");
+    this.row.say(`Paused at ${percent(this.fraction)}`);
+    this.row.offer("resume");
+    ended(this);
+  }
+
+  resume() {
+    this.wait();
+  }
+
+  finish(id) {
+    this.row.turn("done");
+    this.row.show(1);
+    this.row.offer();
+    this.row.say("Uploaded");
+    all.delete(this);
+    this.onUploaded({ id });
+    setTimeout(() => this.row.leave(), DONE_SHOWN_MS);
+    ended(this);
+  }
+
+  fail(text, again) {
+    this.row.turn("failed");
+    this.row.say(text);
+    this.row.offer(...(again ? ["resume"] : []));
+    ended(this);
   }
 
   cancel() {
-    const index = waiting.indexOf(this);
-    if (index >= 0) waiting.splice(index, 1);
-    this.request?.abort();
-    this.leave();
-  }
-
-  leave() {
-    this.row.remove();
-    list.hidden = !list.childElementCount;
+    all.delete(this);
+    this.row.leave();
+    this.way.cancel();
+    ended(this);
   }
 }
 
@@ -97,27 +106,32 @@ function remaining(seconds) {
   return seconds < 5400 ? `${Math.ceil(seconds / 60)} min left` : `${Math.round(seconds / 3600)} h left`;
 }
 
-async function pump() {
-  while (running < AT_A_TIME && waiting.length) {
-    running += 1;
-    waiting.shift().send().then(() => {
-      running -= 1;
-      pump();
-    });
+function pump() {
+  while (sending.size < AT_A_TIME && waiting.length) {
+    const next = waiting.shift();
+    sending.add(next);
+    next.send();
   }
 }
 
-function add(files, onUploaded) {
-  for (const file of files) {
-    const transfer = new Transfer(file, onUploaded);
-    if (file.size > maxBytes) transfer.fail(`Too large: this server takes up to ${size(maxBytes)}.`);
-    else if (!file.size) transfer.fail("This file is empty.");
-    else waiting.push(transfer);
-  }
+function ended(transfer) {
+  const index = waiting.indexOf(transfer);
+  if (index >= 0) waiting.splice(index, 1);
+  sending.delete(transfer);
   pump();
 }
 
-/** Take files from the chooser and from anywhere they are dropped. */
+async function add(files, onUploaded) {
+  for (const file of files) {
+    await leftovers.taken(file);
+    const transfer = new Transfer(file, onUploaded);
+    if (file.size > maxBytes) transfer.fail(`Too large: this server takes up to ${size(maxBytes)}.`, false);
+    else if (!file.size) transfer.fail("This file is empty.", false);
+    else transfer.wait();
+  }
+}
+
+/** Take files from the chooser and from anywhere they are dropped, and what is left from earlier. */
 export function start(onUploaded) {
   if (!form) return;
   const input = form.elements.file;
@@ -128,8 +142,12 @@ export function start(onUploaded) {
   });
   form.addEventListener("submit", (event) => event.preventDefault());
   acceptDrops((files) => add(files, onUploaded));
+  leftovers.start(
+    () => [...all].map((transfer) => transfer.way.url).filter(Boolean),
+    (file) => add([file], onUploaded),
+  );
   window.addEventListener("beforeunload", (event) => {
-    if (running) event.preventDefault();
+    if (sending.size) event.preventDefault();
   });
 }
 

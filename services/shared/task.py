@@ -103,6 +103,11 @@ class Task(Record):
         return self.result is not None
 
 
+def stamped(tasks: Iterable[Task], *, now_ms: int) -> list[Task]:
+    """The tasks, about to be asked for: whoever looks for lost work leaves them alone for a while."""
+    return [task.model_copy(update={"published_at_ms": now_ms}) for task in tasks]
+
+
 def makers(tasks: Iterable[Task], track: str) -> list[Task]:
     """The tasks that make all of a track, in order."""
     mine = (task for task in tasks if track in task.tracks and task.leading is None)

@@ -35,6 +35,7 @@ from services.transcoder.runner import TaskRunner
 from services.transcoder.sandbox import Sandbox, sandbox
 from services.transcoder.scratch import Scratch, scratch
 from services.transcoder.session import Session
+from services.transcoder.solo import Solo
 from services.transcoder.survey import Surveyor
 from services.transcoder.sweeper import Sweeper
 from services.transcoder.verification.verifier import Verifier
@@ -174,6 +175,10 @@ def _worker(tools: _Tools, session: Session) -> Worker:
     )
 
 
+def _solo(tools: _Tools, session: Session) -> Solo:
+    return Solo(catalog=tools.catalog, book=tools.book, session=session, vigil=tools.vigil)
+
+
 def _planner(tools: _Tools, session: Session) -> Planner:
     preparation = Preparation(
         content=tools.content,
@@ -189,8 +194,7 @@ def _planner(tools: _Tools, session: Session) -> Planner:
         book=tools.book,
         dispatcher=tools.dispatcher,
         preparation=preparation,
-        session=session,
-        vigil=tools.vigil,
+        solo=_solo(tools, session),
     )
 
 
@@ -232,8 +236,7 @@ def _verifier(tools: _Tools, session: Session, runner: TaskRunner) -> Verifier:
         dispatcher=tools.dispatcher,
         progress=tools.progress,
         runner=runner,
-        session=session,
-        vigil=tools.vigil,
+        solo=_solo(tools, session),
         limits=_limits(tools.settings, tools.sandbox),
         keep_original=tools.settings.keep_original,
     )

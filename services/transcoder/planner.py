@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 
-from services.shared.catalog import PLAN, Catalog, Errand, WorkBook, keys, now_ms
+from services.shared.catalog import PLAN, Catalog, Errand, WorkBook, now_ms
 from services.shared.dispatch import Dispatcher
 from services.shared.errors import FencedError, PermanentJobError, UnsupportedMediaError
 from services.shared.messages import PlanJob
 from services.shared.plan import Plan
-from services.shared.task import Task, due
+from services.shared.task import Task, due, stamped
 from services.shared.video import Status, Video
 from services.transcoder.crew import crew
 from services.transcoder.prepare import Preparation
-from services.transcoder.session import Session
-from services.transcoder.vigil import Vigil
+from services.transcoder.solo import Solo
 from services.transcoder.wanted import wanted
 
 log = logging.getLogger(__name__)
@@ -30,15 +30,13 @@ class Planner:
         book: WorkBook,
         dispatcher: Dispatcher,
         preparation: Preparation,
-        session: Session,
-        vigil: Vigil,
+        solo: Solo,
     ) -> None:
         self._catalog = catalog
         self._book = book
         self._dispatcher = dispatcher
         self._preparation = preparation
-        self._session = session
-        self._vigil = vigil
+        self._solo = solo
 
     async def plan(self, job: PlanJob, *, errand: Errand) -> None:
         """Plan a video and publish its tasks.
@@ -59,30 +57,18 @@ class Planner:
         await self._begin(video)
 
     async def _planned(self, job: PlanJob, video: Video, *, errand: Errand) -> None:
-        work = self._write_plan(video, errand=errand)
         try:
-            await self._vigil.over(work, key=keys.video(video.id), check=lambda: wanted(self._catalog, job))
+            await self._solo.do(PLAN, job, lambda: self._make_plan(video), errand=errand)
         except UnsupportedMediaError as error:
             # Nobody watches over this any more, who would take it for news that the video has moved on: the
             # job is to end among the dead letters, with the reason.
             await self._catalog.refuse(video.id, video.generation, str(error))
             raise PermanentJobError(str(error)) from error
 
-    async def _write_plan(self, video: Video, *, errand: Errand) -> None:
-        async with self._book.doing(
-            PLAN,
-            video.id,
-            video.generation,
-            worker=self._session.instance,
-            lease_id=self._session.lease_id,
-            errand=errand,
-        ):
-            await self._make_plan(video)
-
     async def _make_plan(self, video: Video) -> None:
         workers = await crew(self._catalog, self._book)
         plan, tasks = await self._preparation.plan(video, workers=workers)
-        if await self._book.write_plan(video.id, plan, _stamped(tasks)):
+        if await self._book.write_plan(video.id, plan, stamped(_in_order(tasks), now_ms=now_ms())):
             log.info("video %s: %d tasks planned", video.id, len(tasks))
 
     async def _begin(self, video: Video) -> None:
@@ -96,11 +82,8 @@ class Planner:
             await self._dispatcher.task(video, task)
 
 
-def _stamped(tasks: tuple[Task, ...]) -> list[Task]:
-    now = now_ms()
-    return [
-        task.model_copy(update={"published_at_ms": now, "order": order}) for order, task in enumerate(tasks)
-    ]
+def _in_order(tasks: Iterable[Task]) -> list[Task]:
+    return [task.model_copy(update={"order": order}) for order, task in enumerate(tasks)]
 
 
 def _started(video: Video, plan: Plan) -> Video:

@@ -17,7 +17,6 @@ from services.shared.catalog import (
     OpenVerification,
     Verifications,
     WorkBook,
-    keys,
     now_ms,
 )
 from services.shared.content import ContentStore
@@ -32,13 +31,12 @@ from services.shared.video import Status, Verdict, Video
 from services.transcoder.process import Limits
 from services.transcoder.progress import Progress
 from services.transcoder.runner import TaskRunner
-from services.transcoder.session import Session
+from services.transcoder.solo import Solo
 from services.transcoder.verification.case import Case
 from services.transcoder.verification.copies import Copies
 from services.transcoder.verification.course import Course, OthersFirst
 from services.transcoder.verification.examination import Examination
 from services.transcoder.verification.mending import Mending, given_up, orders
-from services.transcoder.vigil import Vigil
 from services.transcoder.wanted import wanted
 
 log = logging.getLogger(__name__)
@@ -65,8 +63,7 @@ class Verifier:
         dispatcher: Dispatcher,
         progress: Progress,
         runner: TaskRunner,
-        session: Session,
-        vigil: Vigil,
+        solo: Solo,
         limits: Limits,
         keep_original: bool,
     ) -> None:
@@ -80,8 +77,7 @@ class Verifier:
         self._dispatcher = dispatcher
         self._progress = progress
         self._runner = runner
-        self._session = session
-        self._vigil = vigil
+        self._solo = solo
         self._limits = limits
         self._keep_original = keep_original
 
@@ -99,17 +95,7 @@ class Verifier:
         """
         video = await self._finished(job)
         opened = await self._verifications.open(video)
-        async with self._book.doing(
-            VERIFY,
-            video.id,
-            video.generation,
-            worker=self._session.instance,
-            lease_id=self._session.lease_id,
-            errand=errand,
-        ):
-            done = await self._vigil.over(
-                self._go(video, opened), key=keys.video(video.id), check=lambda: wanted(self._catalog, job)
-            )
+        done = await self._solo.do(VERIFY, job, lambda: self._go(video, opened), errand=errand)
         if not done:  # asked for only now: whoever gets the message must find the claim given back
             await self._dispatcher.verification(video)
 
@@ -135,7 +121,7 @@ class Verifier:
         """Do as many steps as there is time for; whether that was all."""
         case = await self._case(video)
         course = Course(self._verifications, opened, others_wait=self._others_wait)
-        await course.begin(steps=1 + len(case.stretches), worker=self._session.instance)
+        await course.begin(steps=1 + len(case.stretches), worker=self._solo.worker)
         try:
             await self._examine(case, course)
             record = await self._mended(case, course) if course.record.mend else course.record

@@ -197,7 +197,7 @@ class TaskRunner:
     ) -> Encoded:
         given = Input(location=source.url, formats=plan.input_format)
         if claim.task.kind is TaskKind.SURVEY:
-            await self._surveyor.survey(video, plan, claim, given)
+            await self._surveyor.survey(video, plan, claim, given, check=source.check)
             return Encoded(frames=0, tracks={})
         if claim.task.kind is TaskKind.SAMPLES:
             return await self._titles.ease(plan, claim, given)

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 from services.shared.catalog import Catalog, Claim, WorkBook, now_ms
 from services.shared.dispatch import Dispatcher
 from services.shared.plan import Plan
-from services.shared.task import Task, due
+from services.shared.task import due, stamped
 from services.shared.video import Video
 from services.transcoder.command import Input
 from services.transcoder.crew import crew
 from services.transcoder.opening import remaining_tasks, surveyed
 from services.transcoder.probe import probe
 from services.transcoder.process import Limits
+from services.transcoder.source import SourceInfo
 from services.transcoder.streams import Bounds
 
 log = logging.getLogger(__name__)
+
+Check = Callable[[], None]
 
 
 class MisledError(Exception):
@@ -41,8 +45,16 @@ class Surveyor:
         self._bounds = bounds
         self._limits = limits
 
-    async def survey(self, video: Video, plan: Plan, claim: Claim, source: Input) -> None:
+    async def survey(self, video: Video, plan: Plan, claim: Claim, source: Input, *, check: Check) -> None:
         """Look at all of a source, complete the plan, and ask for the rest of the work.
+
+        Args:
+            video: whose source it is.
+            plan: for its beginning.
+            claim: on the survey.
+            source: to be looked at.
+            check: raises `UnavailableError` if some of it could not be read: what looks like the end of the
+                source may be that of a connection.
 
         Raises:
             MisledError: another plan is needed.
@@ -52,23 +64,19 @@ class Surveyor:
             UnavailableError: a backing service is away.
         """
         if not plan.surveyed:
-            await self._complete(video, plan, claim, source)
+            info = await probe(source, bounds=self._bounds, limits=self._limits)
+            check()
+            await self._complete(video, plan, claim, info)
         for task in due(await self._book.tasks(video.id, video.generation)):
             if not task.urgent:
                 await self._dispatcher.task(video, task)
 
-    async def _complete(self, video: Video, plan: Plan, claim: Claim, source: Input) -> None:
-        info = await probe(source, bounds=self._bounds, limits=self._limits)
+    async def _complete(self, video: Video, plan: Plan, claim: Claim, info: SourceInfo) -> None:
         workers = await crew(self._catalog, self._book)
         opening = await self._book.tasks(video.id, video.generation)
         whole = surveyed(plan, info)
         rest = remaining_tasks(whole, info.video, workers=workers, opening=opening) if whole else None
         if whole is None or rest is None:
             raise MisledError(f"Video {video.id} is not as its beginning made believe.")
-        await self._book.complete_plan(claim, plan, whole, _stamped(rest))
+        await self._book.complete_plan(claim, plan, whole, stamped(rest, now_ms=now_ms()))
         log.info("video %s: surveyed, %d more tasks", video.id, len(rest))
-
-
-def _stamped(tasks: tuple[Task, ...]) -> list[Task]:
-    now = now_ms()
-    return [task.model_copy(update={"published_at_ms": now}) for task in tasks]

@@ -126,7 +126,7 @@ class Stack:
         answer.raise_for_status()
         return dict(answer.json())
 
-    async def wait_status(self, video_id: str, wanted: str, *, deadline_s: float = 120.0) -> Json:
+    async def wait_status(self, video_id: str, wanted: str, *, deadline_s: float = 240.0) -> Json:
         """Wait until the video has a status; fails at once if it failed instead."""
 
         async def reached() -> Json | None:

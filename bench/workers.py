@@ -27,9 +27,9 @@ _THREADS: Final = "one ffmpeg, its own threads"
 
 _READY_POLL_S: Final = 0.5
 """Asking costs the machine something, and a minute or two need not be known to the millisecond."""
-_DURATION_S: Final = 180
+_DURATION_S: Final = 90
 _QUICK_DURATION_S: Final = 20
-_MANY: Final = 6
+_MANY: Final = 4
 _MANY_DURATION_S: Final = 20
 _QUICK_MANY: Final = 2
 _QUICK_MANY_DURATION_S: Final = 8

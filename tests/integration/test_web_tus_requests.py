@@ -7,7 +7,7 @@ import pytest
 from services.shared.catalog import keys
 from tests.harness.fixtures_web import StartWeb
 from tests.harness.storage import StorageCluster
-from tests.harness.tus import TUS, TusUpload
+from tests.harness.tus import TUS, TusUpload, checksum_of
 from tests.harness.web import WebProcess, like_a_video
 
 
@@ -80,6 +80,18 @@ async def test_an_upload_that_never_was_is_not_found(web: WebProcess, upload_id:
     upload = TusUpload(upload_id)
     answers = [await upload.head(web), await upload.patch(web, 0, b"x"), await upload.delete(web)]
     assert [answer.status_code for answer in answers] == [404, 404, 404]
+
+
+async def test_a_creation_whose_first_bytes_are_damaged_leaves_no_upload(
+    web: WebProcess, storage: StorageCluster
+):
+    headers = {**TUS, "Upload-Length": "5000", "Content-Type": "application/offset+octet-stream"}
+    before = {kv.key async for kv in storage.client.range(keys.RESUMABLE)}
+    async with web.client() as http:
+        damaged = {**headers, **checksum_of(b"other")}
+        answer = await http.post("/uploads", headers=damaged, content=like_a_video(5000))
+    assert (answer.status_code, answer.headers.get("location")) == (460, None)
+    assert {kv.key async for kv in storage.client.range(keys.RESUMABLE)} <= before
 
 
 async def test_only_so_many_uploads_may_be_open(start_web: StartWeb, storage: StorageCluster):

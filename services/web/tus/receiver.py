@@ -76,6 +76,11 @@ class Receiver:
         await self._submit(video)
         return reception.upload
 
+    async def give_up(self, upload_id: str) -> None:
+        """End an upload that nothing can come of; if this fails, it expires."""
+        with suppress(NotFoundError, UnavailableError):
+            await self._resumables.terminate(upload_id)
+
     async def _fill(self, take: Take, request: Request, upload_id: str) -> Video | None:
         try:
             await take.begin()
@@ -85,7 +90,7 @@ class Receiver:
             await self._submit(await take.keep())
             raise
         except UnsupportedMediaError:
-            await self._give_up(upload_id)
+            await self.give_up(upload_id)
             raise
 
     async def _pass_on(self, request: Request, take: Take) -> None:
@@ -100,11 +105,6 @@ class Receiver:
         if video:
             log.info("video %s: uploaded, %d bytes (%s)", video.id, video.source.size_bytes, video.title)
             await self._herald.submit(video)
-
-    async def _give_up(self, upload_id: str) -> None:
-        """Nothing can come of an upload that is no video; if this fails, it expires."""
-        with suppress(NotFoundError, UnavailableError):
-            await self._resumables.terminate(upload_id)
 
 
 def _coming(request: Request, upload: ResumableUpload) -> int | None:

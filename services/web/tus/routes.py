@@ -11,9 +11,16 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Path, Request
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from services.shared.catalog import Catalog, Resumables
-from services.shared.errors import ConflictError, InvalidRequestError, NotFoundError, UnavailableError
+from services.shared.errors import (
+    ConflictError,
+    InvalidRequestError,
+    NotFoundError,
+    TritonTubeError,
+    UnavailableError,
+)
 from services.shared.resumable import ResumableUpload
 from services.shared.settings import WebSettings
 from services.shared.video import check_video_id, new_video_id
@@ -70,7 +77,7 @@ class ResumableUploads:
         upload = await self._resumables.create(await self._announced(request))
         headers = {"Location": f"{_PATH}/{upload.id}"}
         if request.headers.get("content-type") == tus.CONTENT_TYPE:
-            upload = await self._receiver.receive(request, upload.id, offset=0)
+            upload = await self._first_bytes(request, upload.id)
             headers["Upload-Offset"] = str(upload.offset)
         return Response(status_code=201, headers=headers | _expiry(upload))
 
@@ -112,6 +119,14 @@ class ResumableUploads:
             case "HEAD":
                 return await self.look(upload_id)
         raise HTTPException(405)
+
+    async def _first_bytes(self, request: Request, upload_id: str) -> ResumableUpload:
+        """Receive what comes with a creation. If that fails nobody knows the upload's address, so it ends."""
+        try:
+            return await self._receiver.receive(request, upload_id, offset=0)
+        except (TritonTubeError, HTTPException, ClientDisconnect):
+            await self._receiver.give_up(upload_id)
+            raise
 
     async def _size_of_finished(self, upload_id: str, missing: NotFoundError) -> int:
         """How large the file was that has become a video; raises `missing` if none did by such an upload."""

@@ -165,7 +165,7 @@ async def _once(told: asyncio.Event, route: Route) -> None:
 
 
 async def is_allowed(visitor: Viewer, limit: str, height: int) -> bool:
-    return await visitor.page.evaluate(limit) == height
+    return bool(await visitor.page.evaluate(limit) == height)
 
 
 @pytest.mark.parametrize("size", _RENDITIONS.values(), ids=_RENDITIONS)

@@ -173,6 +173,7 @@ def _environment(assets: Assets) -> Environment:
         "hue": _hue,
         "code": _code,
         "state": wording.STATES.get,
+        "verdict_words": wording.VERDICTS.get,
     }
     return environment
 

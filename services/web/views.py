@@ -108,12 +108,15 @@ class OmissionView(View):
     rendition: str = Field(description="the track's name")
     title: str = Field(description="what people know it by")
     reason: str
+    progress: float | None = Field(description="how much has been made again, 0 to 1; null: nobody does that")
 
     @classmethod
     def of(cls, omission: Omission) -> OmissionView:
         """What is shown of an omission."""
         title = omission.title or omission.rendition
-        return cls(rendition=omission.rendition, title=title, reason=omission.reason)
+        return cls(
+            rendition=omission.rendition, title=title, reason=omission.reason, progress=omission.progress
+        )
 
 
 class VideoView(View):
@@ -135,6 +138,7 @@ class VideoView(View):
     captions: tuple[CaptionView, ...] = Field(description="in the order of their names")
     verdict: Verdict | None = Field(description="of the last look at it as a whole; null until there was one")
     omitted: tuple[OmissionView, ...] = Field(description="tracks that could not be made, and why")
+    settled: bool = Field(description="whether it is ready and nothing is being made of it, extras included")
     created_at: datetime
     size_bytes: int = Field(description="of the original")
     links: VideoLinksView
@@ -159,6 +163,7 @@ class VideoView(View):
             captions=tuple(CaptionView.of(caption, video.id) for caption in video.captions.offered),
             verdict=video.verdict,
             omitted=tuple(map(OmissionView.of, video.omitted)),
+            settled=video.status is Status.READY and not video.work_remains,
             created_at=datetime.fromtimestamp(video.created_at_ms / _MILLISECONDS, UTC),
             size_bytes=video.source.size_bytes,
             links=_video_links(video),

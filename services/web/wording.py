@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from services.shared.video import Status
+from services.shared.video import Status, Verdict
 
 _KIB: Final = 1024
 _THREE_DIGITS: Final = 100
@@ -31,6 +31,15 @@ STATES: Final[dict[Status, str]] = {
     Status.FAILED: "Failed",
     Status.DELETED: "Deleted",
 }
+
+
+VERDICTS: Final[dict[Verdict | None, str]] = {
+    None: "",
+    Verdict.SOUND: "Checked: all is well.",
+    Verdict.FAULTY: "Checked: some of it is lost or damaged, and could not be mended.",
+    Verdict.UNCERTAIN: "Checked: nothing wrong was seen, but not everything could be looked at.",
+}
+"""What came of looking at a finished video as a whole."""
 
 
 def size(size_bytes: int) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from playwright.async_api import expect
 
 from tests.harness.holding import in_the_making
 from tests.harness.numbered import LONG
@@ -34,8 +35,9 @@ _PICTURE = """async time => {
     const { shaka } = tritontube.player;
     const [track] = shaka.getImageTracks();
     const { uris, positionX, positionY, startTime } = await shaka.getThumbnails(track.id, time);
-    return [uris[0].replace(/.*\\//, ""), positionX, positionY, startTime];
+    return [uris[0].replace(/.*\\/|#.*/g, ""), positionX, positionY, startTime];
 }"""
+_IMAGES = "tritontube.player.shaka.getImageTracks().length"
 _DASHJS = """() => {
     const tracks = player.getTracksFor("text");
     player.setTextTrack(0);
@@ -177,3 +179,21 @@ async def test_captions_given_early_are_shown_by_every_player_while_the_video_gr
             assert await visitor.page.evaluate(choose) == [["de", "Deutsch"]]
             await eventually(lambda: words_of(visitor), what="the words are there")
     await stack.wait_status(uploaded["id"], "ready")
+
+
+async def test_a_page_that_is_open_gets_pictures_and_the_verdict_without_being_loaded_again(
+    stack: Stack, visitor: Viewer, source_folder: Path
+) -> None:
+    uploaded = await stack.upload(subtitled(LONG.recipe.make(source_folder), [_WORDS]))
+    async with in_the_making(stack, uploaded["id"]):
+        await open_player(visitor, await stack.video(uploaded["id"]))
+        await visitor.page.evaluate("window.sameAsEver = true")
+        assert await visitor.page.evaluate(_IMAGES) == 0
+        await expect(visitor.page.locator("#verdict")).to_be_hidden()
+    await stack.wait_status(uploaded["id"], "ready", deadline_s=240)
+    await eventually(lambda: visitor.page.evaluate(_IMAGES), deadline_s=90, what="the seek bar has pictures")
+    assert await visitor.page.evaluate(_PICTURE, 13.0) == ["storyboard-g0-00000.jpg", 480, 0, 12]
+    await eventually(lambda: visitor.page.evaluate(f"{_LABELS}.length"), what="the captions are there")
+    await expect(visitor.page.locator("#verdict")).to_have_text("Checked: all is well.", timeout=90_000)
+    assert await visitor.page.evaluate("window.sameAsEver")
+    await visitor.screenshot("watch-verdict")

@@ -44,6 +44,7 @@ async def test_a_video_tells_what_is_known_of_it(http, video):
         "captions": [],
         "verdict": None,
         "omitted": [],
+        "settled": False,
         "size_bytes": 5000,
         "links": {
             **video["links"],

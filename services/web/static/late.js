@@ -1,4 +1,4 @@
-// Captions that a video got after its manifest was loaded: Shaka would find them only by loading again.
+// What a video got after its manifest was loaded: captions, pictures for the seek bar. Shaka looks only once.
 
 const KIND = "subtitles";
 const TYPE = "text/vtt";
@@ -25,12 +25,29 @@ export class LateTracks {
 
   async complete() {
     if (!this.shaka || !this.video) return;
+    await Promise.all([this.addCaptions(), this.addPictures()]);
+  }
+
+  async addCaptions() {
     const there = new Set([...this.added, ...this.shaka.getTextTracks().map((track) => track.originalTextId)]);
     const fresh = this.video.captions.filter(({ url }) => !there.has(trackOf(url)));
     for (const { url } of fresh) this.added.add(trackOf(url));
     await Promise.all(fresh.map(({ url, language, title }) =>
       this.shaka.addTextTrackAsync(absolute(url), language, KIND, TYPE, "", title),
     )).catch((error) => console.warn("late captions", error));
+  }
+
+  /** A video in the making has no storyboard yet, and Shaka takes none for a video that still grows. */
+  async addPictures() {
+    const url = this.video.status === "ready" && this.video.links.storyboard;
+    if (!url || this.added.has(url) || this.shaka.getImageTracks().length) return;
+    this.added.add(url);
+    try {
+      await this.shaka.addThumbnailsTrack(absolute(url), TYPE);
+    } catch (error) {
+      this.added.delete(url);
+      console.warn("late pictures", error);
+    }
   }
 }
 

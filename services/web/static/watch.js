@@ -4,6 +4,7 @@ import * as captions from "./captions.js";
 import { bitrate, clock, percent } from "./format.js";
 import { call } from "./http.js";
 import { confirmDelete, toast } from "./messages.js";
+import { VerdictNote } from "./verdict.js";
 import { start } from "./watching.js";
 
 const ACTIVE = ["uploaded", "processing", "playable"];
@@ -11,6 +12,7 @@ const WORDS = { uploaded: "Waiting", processing: "Processing", playable: "Playab
 
 const byId = (id) => document.getElementById(id);
 const id = document.querySelector(".watch").dataset.id;
+const verdict = new VerdictNote(byId("verdict"), id);
 
 function show(video) {
   setTitle(video.title);
@@ -24,6 +26,7 @@ function show(video) {
   showSounds(video.audio);
   captions.show(video.captions);
   showOmitted(video.omitted);
+  verdict.show(video);
   showOriginal(video.links.original);
 }
 
@@ -58,10 +61,12 @@ function showLadder(renditions) {
 }
 
 function showOmitted(omitted) {
-  byId("omitted").replaceChildren(...omitted.map(({ title, reason }) => {
+  byId("omitted").replaceChildren(...omitted.map(({ title, reason, progress }) => {
     const line = document.createElement("li");
     line.className = "hint";
-    line.textContent = `${title} could not be made: ${reason}`;
+    line.textContent = progress === null
+      ? `${title} could not be made: ${reason}`
+      : `${title} is being made again: ${percent(progress)}`;
     return line;
   }));
 }

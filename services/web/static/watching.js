@@ -6,7 +6,10 @@ import { Player } from "./player.js";
 
 const PLAYABLE = ["playable", "ready"];
 
-/** Start the player; `onChange` is told each new record. */
+/** For so long, a page that has all else listens for the verdict: it comes when no other work waits, or never. */
+const VERDICT_MS = 120_000;
+
+/** Start the player; `onChange` is told each new record, until nothing more comes by itself. */
 export function start(onChange = () => {}) {
   const container = document.getElementById("player");
   const player = new Player(container);
@@ -29,11 +32,11 @@ export function start(onChange = () => {}) {
     player.limit(Number(container.dataset.height));
   }
   if (PLAYABLE.includes(container.dataset.status)) player.load();
-  if (container.dataset.status === "ready") return player;
   const stop = follow(`/api/videos/${container.dataset.id}/events`, {
     video: (video) => {
       show(video);
-      if (video.status === "ready") stop();
+      if (video.settled && video.verdict) stop();
+      else if (video.settled) setTimeout(stop, VERDICT_MS);
     },
     deleted: () => player.say("This video was deleted", ""),
   });

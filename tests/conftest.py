@@ -1,5 +1,11 @@
 """Fixtures for all tests live in tests/harness, one module per part of the system."""
 
+import os
+
+# Encoders that give way to everything else, as they should elsewhere, would come last on a machine that other
+# tests keep busy: what waits for them would run out of time.
+os.environ.setdefault("TRITONTUBE_NICENESS", "0")
+
 pytest_plugins = [
     "tests.harness.fixtures_cluster",
     "tests.harness.fixtures_etcd",

@@ -128,6 +128,9 @@ class TranscoderSettings(Settings):
     """Processor time of one ffmpeg run (None: its wall time on every core)."""
     job_memory_bytes: int = Field(default=8 * GIB, ge=256 * MIB)
     """Memory that one ffmpeg run may ask for: 600 MiB do for pictures of 1080p, 2 GiB for 2160p."""
+    niceness: int = Field(default=10, ge=0, le=19)
+    """How far ffmpeg gives way to everything else on the machine, half as far where somebody waits for it; 0:
+    not at all, for machines that do nothing else."""
     sandbox: Literal["auto", "require", "off"] = "auto"
     """What confines ffmpeg: whatever this machine offers, all of it or no start, or nothing but limits."""
     sandbox_readable: Annotated[tuple[Path, ...], NoDecode] = ()

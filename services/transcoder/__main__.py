@@ -263,6 +263,7 @@ def _limits(settings: TranscoderSettings, box: Sandbox) -> Limits:
         silence_s=settings.stall_timeout_s,
         cpu_s=settings.job_cpu_s or int(settings.job_timeout_s * (os.cpu_count() or 1)),
         memory_bytes=settings.job_memory_bytes,
+        niceness=settings.niceness,
         sandbox=box,
     )
 

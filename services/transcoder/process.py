@@ -40,12 +40,6 @@ _LIBRARY_BYTES: Final = 4 * 1024**3
 _STOPPED_BY_OTHERS: Final = frozenset({signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
 """An operator, a shutdown, the kernel short of memory. Crashes and limits, however, come back every time."""
 
-_BACKGROUND: Final = 10
-"""Services and players on the same machine go first: they get nine times as much of a core that both want."""
-
-_AWAITED: Final = 5
-"""As before, but three times as much as the background."""
-
 Chunks = AsyncIterator[bytes]
 Consumer = Callable[[Chunks], Awaitable[None]]
 
@@ -63,13 +57,15 @@ class Limits:
     """Heap and stacks."""
     file_bytes: int = 0
     """Largest file it may write; output through pipes doesn't count."""
-    niceness: int = _BACKGROUND
+    niceness: int = 0
+    """How far it gives way to everything else on the machine, up to 19. With 10, services and players get
+    nine times as much of a core that both want."""
     sandbox: Sandbox | None = None
     """What is around it; None: the strongest that takes no preparation."""
 
     def sooner(self) -> Limits:
-        """The same for what somebody waits for: it goes before other encoders."""
-        return replace(self, niceness=_AWAITED)
+        """The same for what somebody waits for: it goes before other encoders, and gives way half as far."""
+        return replace(self, niceness=self.niceness // 2)
 
     @property
     def quota(self) -> Quota:

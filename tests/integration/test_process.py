@@ -175,7 +175,8 @@ async def test_a_process_gives_way_to_those_of_other_sessions():
 
 
 def test_what_somebody_waits_for_gives_way_less():
-    assert 0 < LIMITS.sooner().niceness < LIMITS.niceness
+    background = replace(LIMITS, niceness=10)
+    assert 0 < background.sooner().niceness < background.niceness
 
 
 async def test_more_processor_time_than_allowed_is_the_inputs_fault_and_says_so():

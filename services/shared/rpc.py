@@ -31,9 +31,9 @@ from services.shared.errors import (
 
 log = logging.getLogger(__name__)
 
-CHUNK_BYTES: Final = 512 * 1024
-"""Of a file, in one message of a stream. Each message costs a wake-up or two; half of what may be under way
-on a stream (below) still lets the next one set out before the last has been read."""
+CHUNK_BYTES: Final = 1 << 20
+"""Of a file, in one message of a stream. A message wakes up several threads at both ends, however long it is;
+this is as much as may be under way on a stream (below)."""
 MAX_FILE_BYTES: Final = 32 << 20
 """Longest file of the ring. What is longer is stored in parts: no process ever holds a whole source."""
 MAX_MESSAGE_BYTES: Final = 4 << 20
@@ -56,6 +56,8 @@ _FLOW_CONTROL: Final[Options] = (
     # lets a paused stream hold ten times as much, and is no faster.
     ("grpc.http2.bdp_probe", 0),
     ("grpc.http2.lookahead_bytes", 1 << 20),
+    # By default a frame has 16 KiB, and each is cut, headed, read and put together again by itself.
+    ("grpc.http2.max_frame_size", CHUNK_BYTES),
 )
 
 CHANNEL_OPTIONS: Final[Options] = (

@@ -91,6 +91,7 @@ def _composed(
         folder=folder,
         live=live,
         epochs=membership,
+        is_asked_first=membership.is_asked_first,
         threads=threads,
         inspector=care.inspector,
         mender=care.mender,

@@ -58,6 +58,10 @@ class Membership:
         entry = self._place.entry(self._live.id) if self._place else None
         return entry is not None and entry.state is NodeState.REMOVED
 
+    def is_asked_first(self, key: str) -> bool:
+        """Whether readers of a file ask this node before the others. Any thread may ask."""
+        return self._place is not None and self._place.asked_first(key) == self._live.id
+
     async def ring_after(self, epoch: int) -> RingView:
         """Wait, for ever if need be, for a newer ring that the node goes by and has a place in.
 

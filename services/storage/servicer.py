@@ -55,6 +55,7 @@ class StorageServicer(storage_pb2_grpc.StorageServiceServicer):
         folder: DataFolder,
         live: NodeLive,
         epochs: EpochSource,
+        is_asked_first: Callable[[str], bool],
         threads: Threads,
         inspector: Inspector,
         mender: Mender,
@@ -66,6 +67,7 @@ class StorageServicer(storage_pb2_grpc.StorageServiceServicer):
         self._store = folder.store
         self._live = live
         self._epochs = epochs
+        self._is_asked_first = is_asked_first
         self._threads = threads
         self._inspector = inspector
         self._mender = mender
@@ -87,28 +89,29 @@ class StorageServicer(storage_pb2_grpc.StorageServiceServicer):
                 raise
 
     async def _receive(self, requests: _Requests) -> storage_pb2.PutResponse:
-        header = await _header(requests)
-        await self._check_put(header)
-        with self._promises.arriving(header.key):
-            return await self._take(header, requests)
+        first = await _opening(requests)
+        await self._check_put(first.header)
+        with self._promises.arriving(first.header.key):
+            return await self._take(first, requests)
 
-    async def _take(self, header: storage_pb2.PutHeader, requests: _Requests) -> storage_pb2.PutResponse:
+    async def _take(self, first: storage_pb2.PutRequest, requests: _Requests) -> storage_pb2.PutResponse:
+        header = first.header
         if 0 < header.size_bytes <= BLOCK_BYTES:
-            return await self._take_small(header, requests)
+            return await self._take_small(first, requests)
         async with self._threads.holding(self._store.stage, header.size_bytes) as stage:
-            commit = await _fill(Spool(stage, self._threads), requests)
+            commit = await _fill(Spool(stage, self._threads), first, requests)
             await self._check_commit(commit)
             published = await self._threads.run(self._publish, stage, header.key, commit)
         return self._stored(published)
 
     async def _take_small(
-        self, header: storage_pb2.PutHeader, requests: _Requests
+        self, first: storage_pb2.PutRequest, requests: _Requests
     ) -> storage_pb2.PutResponse:
         """A file of one block goes to the disk when it is complete, in one trip to a thread."""
-        pile = Pile(limit_bytes=header.size_bytes)
-        commit = await _fill(pile, requests)
+        pile = Pile(limit_bytes=first.header.size_bytes)
+        commit = await _fill(pile, first, requests)
         await self._check_commit(commit)
-        return self._stored(await self._threads.run(self._keep, pile.chunks, header.key, commit))
+        return self._stored(await self._threads.run(self._keep, pile.chunks, first.header.key, commit))
 
     async def _check_put(self, header: storage_pb2.PutHeader) -> None:
         """Refuse before the data comes what would be refused after it."""
@@ -133,7 +136,10 @@ class StorageServicer(storage_pb2_grpc.StorageServiceServicer):
         """Make a staged file durable and visible, if it is what was sent. Blocks."""
         if (stage.size_bytes, stage.sha256) != (commit.size_bytes, commit.sha256):
             raise UnavailableError("The file arrived damaged; send it again.")
-        return self._store.publish(stage, key=key, epoch=commit.epoch)
+        published = self._store.publish(stage, key=key, epoch=commit.epoch)
+        if not self._is_asked_first(key):
+            stage.uncache()  # the cluster's memory holds the more files, the fewer copies of each
+        return published
 
     def _stored(self, published: Published) -> storage_pb2.PutResponse:
         metrics.RECEIVED.inc(published.info.size_bytes)
@@ -291,24 +297,27 @@ def _summary(partition: int, summary: Summary) -> storage_pb2.PartitionSummary:
     )
 
 
-async def _header(requests: _Requests) -> storage_pb2.PutHeader:
+async def _opening(requests: _Requests) -> storage_pb2.PutRequest:
     first = await anext(requests, None)
-    if first is None or first.WhichOneof("part") != "header":
+    if first is None or not first.HasField("header"):
         raise InvalidRequestError("A stream begins with its header.")
-    return first.header
+    return first
 
 
-async def _fill(sink: Spool | Pile, requests: _Requests) -> storage_pb2.PutCommit:
-    """Hand chunks on until the commit comes."""
-    async for request in requests:
-        match request.WhichOneof("part"):
-            case "chunk":
-                await sink.add(request.chunk)
-            case "commit":
-                await sink.finish()
-                return request.commit
-            case _:
-                raise InvalidRequestError("After the header come chunks, then the commit.")
+async def _fill(
+    sink: Spool | Pile, first: storage_pb2.PutRequest, requests: _Requests
+) -> storage_pb2.PutCommit:
+    """Hand the data on until the commit comes."""
+    request: storage_pb2.PutRequest | None = first
+    while request is not None:
+        if chunk := request.chunk:
+            await sink.add(chunk)
+        if request.HasField("commit"):
+            await sink.finish()
+            return request.commit
+        request = await anext(requests, None)
+        if request and request.HasField("header"):
+            raise InvalidRequestError("After the header come data, then the commit.")
     raise InvalidRequestError("The stream ended before its commit.")
 
 

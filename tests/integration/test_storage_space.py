@@ -43,7 +43,7 @@ async def test_full_nodes_refuse_files_leave_nothing_and_take_them_after_a_delet
             answer = await node.describe()
             assert answer.capacity_bytes == CAPACITY_BYTES
             assert answer.stored_bytes <= CAPACITY_BYTES * 0.9
-            assert not list(node.data.glob("tmp/*"))
+            await eventually(partial(has_no_stage, node), what="tmp is empty")
         assert len(await content.get_bytes(stored[0])) == MIB
 
         await small.client.put(tombstone(video_id), b"0")

@@ -78,6 +78,13 @@ def test_reads_ask_current_owners_before_all_others(view, key):
 
 
 @given(views(), keys)
+def test_who_is_asked_first_is_an_owner_if_any_may_answer(view, key):
+    owners = {node for table in view.tables.values() for node in table.rows[0]}
+    may_answer = {node for node in owners if view.state.nodes[node].state not in GONE}
+    assert view.asked_first(key) == (view.read_order(key)[0] if may_answer else None)
+
+
+@given(views(), keys)
 def test_stand_ins_are_live_and_working_members_that_own_nothing_of_the_key(view, key):
     stand_ins = set(view.handoff(key))
     assert stand_ins <= view.up

@@ -182,3 +182,40 @@ def test_a_purge_takes_all_files_of_one_video(store):
     with pytest.raises(ConflictError):
         put(store, KEY, b"content")
     assert read(store, "zzzzzzzzzzzzzzzz/kept") == b"content"
+
+
+def in_memory(path: Path) -> bool:
+    """Whether a file's beginning can be read without the disk."""
+    with path.open("rb", buffering=0) as file:
+        try:
+            return os.preadv(file.fileno(), [bytearray(1)], 0, os.RWF_NOWAIT) == 1
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            pytest.skip(f"the file system can't tell: {error}")
+
+
+def test_a_copy_can_be_kept_out_of_memory_and_is_there_all_the_same(root: Path, store: Store):
+    def path(key: str) -> Path:
+        name = object_name(key)
+        return root / "objects" / name[:3] / name[3:5] / name
+
+    put(store, KEY, b"asked for" * 1000)
+    with store.stage(9000) as stage:
+        stage.append(b"not asked" * 1000)
+        store.publish(stage, key=f"{KEY}2", epoch=1)
+        stage.uncache()
+    assert in_memory(path(KEY))
+    assert not in_memory(path(f"{KEY}2")) or not on_a_disk(root)
+    assert read(store, f"{KEY}2") == b"not asked" * 1000
+
+
+def on_a_disk(folder: Path) -> bool:
+    """Whether there is anything but memory below a folder: a file that is synced can be let go of."""
+    path = folder / "probe"
+    with path.open("wb") as file:
+        file.write(b"x")
+        file.flush()
+        os.fsync(file.fileno())
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    return not in_memory(path)

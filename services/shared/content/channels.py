@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Final, NamedTuple, Self
 
 from grpc import ChannelConnectivity
 from grpc.aio import Channel, insecure_channel
@@ -19,12 +19,24 @@ from services.shared.topology import Topology
 _CLOSE_GRACE_S: Final = 30.0
 
 
+class _Link(NamedTuple):
+    """Making a stub takes as long as sending a small message does: it is kept."""
+
+    channel: Channel
+    stub: storage_pb2_grpc.StorageServiceAsyncStub
+
+    @classmethod
+    def to(cls, address: str) -> Self:
+        channel = insecure_channel(address, options=CHANNEL_OPTIONS)
+        return cls(channel, storage_pb2_grpc.StorageServiceStub(channel))
+
+
 class Channels:
     """The nodes' stubs. As many channels as the ring has nodes, at most."""
 
     def __init__(self, topology: Topology) -> None:
         self._topology = topology
-        self._channels: dict[str, Channel] = {}
+        self._links: dict[str, _Link] = {}
         self._closing: set[asyncio.Task[None]] = set()
 
     @classmethod
@@ -37,7 +49,7 @@ class Channels:
             yield channels
         finally:
             stop()
-            await asyncio.gather(*(channel.close() for channel in channels._channels.values()))
+            await asyncio.gather(*(link.channel.close() for link in channels._links.values()))
             for task in channels._closing:
                 task.cancel()
 
@@ -50,16 +62,16 @@ class Channels:
         address = self._topology.view.address(node)
         if address is None:
             raise UnavailableError(f"The ring does not say where {node} is.")
-        channel = self._channels.get(address)
-        if channel is None:
-            channel = self._channels[address] = insecure_channel(address, options=CHANNEL_OPTIONS)
-        await _connected(channel, node)
-        return storage_pb2_grpc.StorageServiceStub(channel)
+        link = self._links.get(address)
+        if link is None:
+            link = self._links[address] = _Link.to(address)
+        await _connected(link.channel, node)
+        return link.stub
 
     def _leave_departed(self, view: RingView) -> None:
         addresses = {view.address(node) for node in view.state.nodes}
-        for address in self._channels.keys() - addresses:
-            task = asyncio.create_task(self._channels.pop(address).close(_CLOSE_GRACE_S))
+        for address in self._links.keys() - addresses:
+            task = asyncio.create_task(self._links.pop(address).channel.close(_CLOSE_GRACE_S))
             self._closing.add(task)
             task.add_done_callback(self._closing.discard)
 

@@ -12,6 +12,7 @@ from grpc.aio import UnaryStreamCall
 from services.shared.content.channels import Channels
 from services.shared.content.files import StoredFile
 from services.shared.content.part import Part
+from services.shared.content.put_requests import put_requests
 from services.shared.errors import NotFoundError, UnavailableError
 from services.shared.rpc import translated
 from services.shared.stubs.tritontube.storage.v1 import storage_pb2
@@ -63,7 +64,7 @@ class Nodes:
         """
         stub = await self._channels.stub(node)
         with translated(node):
-            response = await stub.Put(_put_requests(key, part, epoch))
+            response = await stub.Put(_requests(key, part, epoch))
         return StoredFile.from_wire(response.info)
 
     async def get(self, node: str, key: str, *, offset: int, length: int) -> Download | None:
@@ -97,13 +98,12 @@ class Nodes:
         return StoredFile.from_wire(answer.files[0]) if answer.files else None
 
 
-async def _put_requests(key: str, part: Part, epoch: int) -> AsyncIterator[storage_pb2.PutRequest]:
+def _requests(key: str, part: Part, epoch: int) -> AsyncIterator[storage_pb2.PutRequest]:
     header = storage_pb2.PutHeader(key=key, epoch=epoch, size_bytes=part.announced_bytes)
-    yield storage_pb2.PutRequest(header=header)
-    async for chunk in part.chunks():
-        yield storage_pb2.PutRequest(chunk=chunk)
-    yield storage_pb2.PutRequest(
-        commit=storage_pb2.PutCommit(epoch=epoch, size_bytes=part.size_bytes, sha256=part.sha256)
+    return put_requests(
+        header,
+        part.chunks(),
+        lambda: storage_pb2.PutCommit(epoch=epoch, size_bytes=part.size_bytes, sha256=part.sha256),
     )
 
 

@@ -131,14 +131,22 @@ class RingView:
         key, so that reads spread over the copies. A node declared dead is asked last, and only if it is live;
         a removed one never.
         """
-        place, partition = key_hash(key), partition_of(key)
-        order: dict[str, None] = {}
-        for table_id in self.state.tables:
-            owners = _rotated(self.tables[table_id].owners(partition), place)
-            order |= dict.fromkeys(self._live_first(node for node in owners if not self._is_gone(node)))
+        partition = partition_of(key)
+        order = dict.fromkeys(self._owners_in_order(key))
         by_score = sorted(self.up, key=lambda node: rendezvous_score(partition, node), reverse=True)
         order |= dict.fromkeys(sorted(by_score, key=self._is_gone))
         return tuple(order)
+
+    def asked_first(self, key: str) -> str | None:
+        """The first in the read order, if it is an owner."""
+        return next(self._owners_in_order(key), None)
+
+    def _owners_in_order(self, key: str) -> Iterator[str]:
+        """Owners in all tables; one in several tables comes again."""
+        place, partition = key_hash(key), partition_of(key)
+        for table_id in self.state.tables:
+            owners = _rotated(self.tables[table_id].owners(partition), place)
+            yield from self._live_first(node for node in owners if not self._is_gone(node))
 
     def _live_first(self, nodes: Iterable[str]) -> list[str]:
         return sorted(nodes, key=lambda node: node not in self.up)

@@ -77,6 +77,12 @@ class Stage:
                 os.fsync(self._descriptor)
         return info
 
+    def uncache(self) -> None:
+        """Let the system's cache forget the object, once it is sealed."""
+        with self._busy:
+            self._check_open()
+            os.posix_fadvise(self._descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+
     def link_to(self, path: Path) -> bool:
         """Give the object a name. False: that name is taken.
 

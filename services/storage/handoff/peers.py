@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Sequence
 from contextlib import aclosing
 from typing import Final
 
 from services.shared.content.channels import Channels
 from services.shared.content.nodes import bounded
+from services.shared.content.put_requests import put_requests
 from services.shared.errors import UnavailableError
 from services.shared.pace import Pace
 from services.shared.rpc import CHUNK_BYTES, translated
@@ -102,7 +103,10 @@ class Peers:
         stub = await self._channels.stub(node)
         call = stub.Put()
         try:
-            async with aclosing(self._requests(file, epoch)) as requests:
+            async with (
+                aclosing(self._chunks(file)) as chunks,
+                aclosing(_requests(file.info, chunks, epoch)) as requests,
+            ):
                 async for request in requests:
                     if call.done():  # refused before the end; the answer below says why
                         break
@@ -114,18 +118,22 @@ class Peers:
         finally:
             call.cancel()
 
-    async def _requests(self, file: ObjectFile, epoch: int) -> AsyncGenerator[storage_pb2.PutRequest, None]:
-        info = file.info
-        header = storage_pb2.PutHeader(key=info.key, epoch=epoch, size_bytes=info.size_bytes)
-        yield storage_pb2.PutRequest(header=header)
-        for offset in range(0, info.size_bytes, BLOCK_BYTES):
+    async def _chunks(self, file: ObjectFile) -> AsyncGenerator[bytes, None]:
+        """A file's data as it is read, no faster than it may be sent."""
+        for offset in range(0, file.info.size_bytes, BLOCK_BYTES):
             block = await self._threads.run(file.read, offset, BLOCK_BYTES)
             for at in range(0, len(block), CHUNK_BYTES):
                 chunk = block[at : at + CHUNK_BYTES]
                 await self._pace.take(len(chunk))
-                yield storage_pb2.PutRequest(chunk=chunk)
-        commit = storage_pb2.PutCommit(epoch=epoch, size_bytes=info.size_bytes, sha256=info.sha256)
-        yield storage_pb2.PutRequest(commit=commit)
+                yield chunk
+
+
+def _requests(
+    info: ObjectInfo, chunks: AsyncIterable[bytes], epoch: int
+) -> AsyncGenerator[storage_pb2.PutRequest, None]:
+    header = storage_pb2.PutHeader(key=info.key, epoch=epoch, size_bytes=info.size_bytes)
+    commit = storage_pb2.PutCommit(epoch=epoch, size_bytes=info.size_bytes, sha256=info.sha256)
+    return put_requests(header, chunks, lambda: commit)
 
 
 def _check_epoch(node: str, answered: int, asked: int) -> None:

@@ -140,6 +140,8 @@ Global___PutCommit: _TypeAlias = PutCommit  # noqa: Y015
 
 @_typing.final
 class PutRequest(_message.Message):
+    """What is ready may travel together: the header with the first data, the commit with the last."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     HEADER_FIELD_NUMBER: _builtins.int
@@ -147,9 +149,13 @@ class PutRequest(_message.Message):
     COMMIT_FIELD_NUMBER: _builtins.int
     chunk: _builtins.bytes
     @_builtins.property
-    def header(self) -> Global___PutHeader: ...
+    def header(self) -> Global___PutHeader:
+        """In the first message."""
+
     @_builtins.property
-    def commit(self) -> Global___PutCommit: ...
+    def commit(self) -> Global___PutCommit:
+        """In the last one."""
+
     def __init__(
         self,
         *,
@@ -157,13 +163,11 @@ class PutRequest(_message.Message):
         chunk: _builtins.bytes = ...,
         commit: Global___PutCommit | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "commit", b"commit", "header", b"header", "part", b"part"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["commit", b"commit", "header", b"header"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "commit", b"commit", "header", b"header", "part", b"part"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "commit", b"commit", "header", b"header"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_part: _TypeAlias = _typing.Literal["header", "chunk", "commit"]  # noqa: Y015
-    _WhichOneofArgType_part: _TypeAlias = _typing.Literal["part", b"part"]  # noqa: Y015
-    def WhichOneof(self, oneof_group: _WhichOneofArgType_part) -> _WhichOneofReturnType_part | None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___PutRequest: _TypeAlias = PutRequest  # noqa: Y015
 

@@ -100,7 +100,7 @@ class StorageServiceServicer:
     """
 
     def Put(self, request_iterator, context):
-        """Stores one file: header, then chunks, then commit. The file becomes visible, whole and durable, or not at all.
+        """Stores one file: header, then data, then commit. The file becomes visible, whole and durable, or not at all.
         The same key with the same content again is a success; with other content it is ALREADY_EXISTS.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

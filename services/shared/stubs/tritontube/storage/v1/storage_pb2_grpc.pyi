@@ -39,7 +39,7 @@ class StorageServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> StorageServiceAsyncStub: ...
     Put: _grpc.StreamUnaryMultiCallable[_storage_pb2.PutRequest, _storage_pb2.PutResponse]
-    """Stores one file: header, then chunks, then commit. The file becomes visible, whole and durable, or not at all.
+    """Stores one file: header, then data, then commit. The file becomes visible, whole and durable, or not at all.
     The same key with the same content again is a success; with other content it is ALREADY_EXISTS.
     """
     Get: _grpc.UnaryStreamMultiCallable[_storage_pb2.GetRequest, _storage_pb2.GetResponse]
@@ -80,7 +80,7 @@ class StorageServiceAsyncStub(StorageServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Put: _aio.StreamUnaryMultiCallable[_storage_pb2.PutRequest, _storage_pb2.PutResponse]  # type: ignore[assignment]
-    """Stores one file: header, then chunks, then commit. The file becomes visible, whole and durable, or not at all.
+    """Stores one file: header, then data, then commit. The file becomes visible, whole and durable, or not at all.
     The same key with the same content again is a success; with other content it is ALREADY_EXISTS.
     """
     Get: _aio.UnaryStreamMultiCallable[_storage_pb2.GetRequest, _storage_pb2.GetResponse]  # type: ignore[assignment]
@@ -124,7 +124,7 @@ class StorageServiceServicer(metaclass=_abc_1.ABCMeta):
         request_iterator: _MaybeAsyncIterator[_storage_pb2.PutRequest],
         context: _ServicerContext,
     ) -> _typing.Union[_storage_pb2.PutResponse, _abc.Awaitable[_storage_pb2.PutResponse]]:
-        """Stores one file: header, then chunks, then commit. The file becomes visible, whole and durable, or not at all.
+        """Stores one file: header, then data, then commit. The file becomes visible, whole and durable, or not at all.
         The same key with the same content again is a success; with other content it is ALREADY_EXISTS.
         """
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -22,7 +21,7 @@ from tests.harness.media import Transcoded, decoded_frames, run, transcode
 from tests.harness.sources import Recipe, ffmpeg
 from tests.harness.storage import StorageCluster
 from tests.harness.waiting import eventually
-from tests.harness.web import WebProcess, like_a_video
+from tests.harness.web import like_a_video
 
 TITLE = 'Über "alles": 映画'
 FILM = Recipe(
@@ -110,12 +109,6 @@ async def finished(storage: StorageCluster, video: Video, made: Transcoded) -> V
         return Measured(video=ready, availability=availability(made.plan, [*made.tasks]))
 
     return await Catalog(storage.client).publish(video.id, measure)
-
-
-@pytest_asyncio.fixture
-async def http(web: WebProcess) -> AsyncIterator[httpx.AsyncClient]:
-    async with web.client() as client:
-        yield client
 
 
 @pytest_asyncio.fixture

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from email import message_from_bytes
 from xml.etree import ElementTree as ET
 
-import httpx
 import pytest
 import pytest_asyncio
 
@@ -31,12 +29,6 @@ LARGE = like_a_video(9 * MIB + 77)
 """More than is held in memory: this one is streamed."""
 
 DASH = "{urn:mpeg:dash:schema:mpd:2011}"
-
-
-@pytest_asyncio.fixture
-async def http(web: WebProcess) -> AsyncIterator[httpx.AsyncClient]:
-    async with web.client() as client:
-        yield client
 
 
 @pytest_asyncio.fixture(scope="session")
@@ -244,11 +236,6 @@ async def test_a_viewer_who_leaves_in_the_middle_harms_nobody(http, films, web: 
 
 
 # ---- manifests ----
-
-
-@pytest.fixture
-def catalog(storage: StorageCluster) -> Catalog:
-    return Catalog(storage.client)
 
 
 def plan() -> Plan:

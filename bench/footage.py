@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
 from bench.machine import require_file
 from tests.harness.sources import BIG_BUCK_BUNNY, BIKES, VTEST, ffmpeg, x264
+
+_PHOTOGRAPHS: Final = (
+    "leuvenA.jpg",
+    "fruits.jpg",
+    "baboon.jpg",
+    "board.jpg",
+    "aloeL.jpg",
+    "starry_night.jpg",
+)
+_SHOWN_S: Final = 10
 
 
 def street(folder: Path, *, duration_s: int) -> Path:
@@ -35,6 +46,21 @@ def screen(folder: Path, *, duration_s: int) -> Path:
     return path
 
 
+def slides(folder: Path, *, duration_s: int) -> Path:
+    """Photographs one after the other, ten seconds each, 1280x720, 25 frames per second, silent."""
+    shown = [require_file(VTEST.with_name(name), package="opencv-doc") for name in _PHOTOGRAPHS]
+    shown = [shown[number % len(shown)] for number in range(-(-duration_s // _SHOWN_S))]
+    inputs = [("-loop", "1", "-framerate", "25", "-t", str(_SHOWN_S), "-i", str(photo)) for photo in shown]
+    filled = "scale=1280:720:force_original_aspect_ratio=increase,crop=1280:720,setsar=1,format=yuv420p"
+    each = "".join(f"[{number}]{filled}[v{number}];" for number in range(len(shown)))
+    joined = "".join(f"[v{number}]" for number in range(len(shown)))
+    path = folder / "slides.mp4"
+    graph = f"{each}{joined}concat=n={len(shown)}[v]"
+    chosen = ("-filter_complex", graph, "-map", "[v]", "-t", str(duration_s))
+    ffmpeg(*chain.from_iterable(inputs), *chosen, *x264(), str(path))
+    return path
+
+
 def film(folder: Path, *, duration_s: int) -> Path:
     """The animated film again, 1920x1080, with stereo sound: what takes longest to be playable."""
     scene, path = folder / "scene.mp4", folder / f"film-{duration_s}.mp4"
@@ -54,6 +80,7 @@ SOURCES: Final[Mapping[str, Callable[..., Path]]] = {
     "bikes": bikes,
     "bunny": bunny,
     "screen": screen,
+    "slides": slides,
 }
 
 

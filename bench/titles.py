@@ -31,7 +31,7 @@ _LIMITS: Final = Limits(wall_s=1200)
 _SIZE: Final = Metric(name="size of all pictures", unit="MB")
 _SSIM: Final = Metric(name="SSIM of the top rung", unit="of 1", digits=4, logarithmic=True)
 _RELIEF: Final = Metric(name="quality lowered by", unit="steps", logarithmic=True)
-_DURATIONS_S: Final = {"street": 79, "bikes": 100, "bunny": 60, "screen": 60}
+_DURATIONS_S: Final = {"street": 79, "bikes": 100, "bunny": 60, "screen": 60, "slides": 120}
 _QUICK_DURATIONS_S: Final = {"street": 79, "bikes": 60, "bunny": 40}
 
 

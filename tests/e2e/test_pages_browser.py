@@ -76,10 +76,9 @@ async def test_a_dropped_file_becomes_a_playable_card_that_lives_on_the_page(
     await visitor.open("/")
     await visitor.page.evaluate("window.neverReloaded = true")
     with workers_held(stack):
-        async with visitor.page.expect_response("**/upload") as answered:
+        async with visitor.uploading() as begun:
             await drop(visitor, SIXTY.recipe.make(source_folder))
-        video = await (await answered.value).json()
-        card = visitor.page.locator(f"#video-{video['id']}")
+        card = visitor.page.locator(f"#video-{await begun}")
         await expect(card).to_contain_text(SIXTY.name, timeout=DEADLINE_MS)
         await expect(card.locator("[data-percent]")).to_have_text("0 %", timeout=DEADLINE_MS)
         await visitor.screenshot("library-waiting")

@@ -95,16 +95,16 @@ async def test_video_chosen_on_the_page_plays_while_it_is_processed_and_to_its_e
     stack: Stack, visitor: Viewer, source_folder: Path
 ) -> None:
     await visitor.open("/")
-    async with visitor.page.expect_response("**/upload") as answered:
+    async with visitor.uploading() as begun:
         await visitor.page.set_input_files("#file", LONG.recipe.make(source_folder))
-    video = await (await answered.value).json()
-    async with in_the_making(stack, video["id"]):
-        await visitor.page.locator(f"#video-{video['id']}[data-status=playable] a").click()
+    video_id = await begun
+    async with in_the_making(stack, video_id):
+        await visitor.page.locator(f"#video-{video_id}[data-status=playable] a").click()
         await visitor.until(has_begun, what="the video plays")
         assert (await visitor.playback()).duration_s == LONG.duration_s
     await visitor.page.evaluate(_STEADY)
     await visitor.page.evaluate("viewer.notePictures()")
-    await stack.wait_status(video["id"], "ready")
+    await stack.wait_status(video_id, "ready")
     await hurry(visitor)
     await assert_ends(visitor, LONG)
     await assert_pictures_in_place(visitor, LONG)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urljoin, urlsplit
 
-from playwright.async_api import Browser, ConsoleMessage, Page, Request, async_playwright
+from playwright.async_api import Browser, ConsoleMessage, Page, Request, Response, async_playwright
 
 from tests.harness.waiting import eventually
 
@@ -35,6 +35,10 @@ _COMPLAINTS: Final = frozenset({"error", "warning"})
 _LOCAL_SCHEMES: Final = frozenset({"blob", "data"})
 
 Json = dict[str, Any]
+
+
+def _begins_upload(response: Response) -> bool:
+    return response.request.method == "POST" and urlsplit(response.url).path == "/uploads"
 
 
 @asynccontextmanager
@@ -106,6 +110,14 @@ class Viewer:
         complaints = [*self.complaints, *violations]
         unexpected = [text for text in complaints if not any(part in text for part in self._expected)]
         assert not unexpected, unexpected
+
+    @asynccontextmanager
+    async def uploading(self) -> AsyncIterator[asyncio.Future[str]]:
+        """Let the page begin an upload meanwhile; afterwards this has its id, also that of the video."""
+        identified: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        async with self.page.expect_response(_begins_upload) as answered:
+            yield identified
+        identified.set_result((await (await answered.value).all_headers())["location"].rpartition("/")[2])
 
     async def screenshot(self, name: str) -> None:
         """Leave a picture of the whole page for people to look at."""

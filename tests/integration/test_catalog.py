@@ -133,7 +133,9 @@ async def test_a_failed_video_starts_over_under_the_next_generation(catalog, etc
 
 async def test_a_refused_source_is_purged_and_cannot_be_retried(catalog, etcd_client):
     video = await uploaded(catalog, etcd_client)
+    await catalog.change(video.id, lambda now: now.model_copy(update={"poster": True}))
     refused = await catalog.refuse(video.id, 0, "No picture in it.")
+    assert not refused.poster  # it is purged, too
     assert (refused.status, refused.reason, refused.retryable) == (Status.FAILED, "No picture in it.", False)
     assert await etcd_client.get(keys.tombstone(video.id))
     with pytest.raises(ConflictError, match="upload another"):

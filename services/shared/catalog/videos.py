@@ -176,7 +176,13 @@ class Catalog:
             if video.generation != generation or video.status not in ACTIVE:
                 return video
             return video.moved_to(
-                Status.FAILED, now_ms=now_ms(), reason=reason, refused=True, captions=Captioning()
+                Status.FAILED,
+                now_ms=now_ms(),
+                reason=reason,
+                refused=True,
+                poster=False,
+                storyboard=None,
+                captions=Captioning(),
             )
 
         return await self.change(video_id, decide, also=lambda _: (_tombstone(video_id),))

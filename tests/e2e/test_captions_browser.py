@@ -54,7 +54,12 @@ _HLSJS = """() => {
 _CUES = """() => [...document.querySelector("video").textTracks].flatMap(
     (track) => [...(track.cues ?? [])].map((cue) => cue.text))"""
 _SHEET = ".shaka-player-ui-thumbnail-image-container img"
-_HLS = "tritontube.player.shaka.load(tritontube.player.hls)"
+# As the page itself does it: while Shaka loads, nothing is added to what it had before.
+_HLS = """(async () => {
+    const { player } = tritontube;
+    player.late.loaded(null);
+    await player.shaka.load(player.hls);
+})()"""
 
 
 @pytest_asyncio.fixture(scope="module")

@@ -7,6 +7,8 @@ import { Reach } from "./reach.js";
 const RETRY_MS = 1500;
 const MAX_RETRIES = 20;
 const BANDWIDTH_ESTIMATE = 4_000_000;
+/** A little more than one segment. */
+const OPENING_S = 5;
 
 const CONTROLS = {
   bigButtons: ["play_pause"],
@@ -103,6 +105,7 @@ export class Player {
 
   async beginWithShaka() {
     this.shaka ??= await this.makeShaka();
+    this.beginLow();
     try {
       await this.shaka.load(this.manifest, 0);
       this.loaded = true;
@@ -114,6 +117,13 @@ export class Player {
     } catch (error) {
       this.retryLater(error);
     }
+  }
+
+  /** As long as only the beginning can be watched, there may be least of the better qualities. */
+  beginLow() {
+    const opening = this.reach.seconds < OPENING_S;
+    this.shaka.configure("abr.useNetworkInformation", !opening);
+    this.shaka.configure("abr.defaultBandwidthEstimate", opening ? 1 : BANDWIDTH_ESTIMATE);
   }
 
   /**

@@ -59,8 +59,9 @@ async def test_a_source_that_is_killed_goes_on_where_it_was(ring, which):
 
 
 async def test_a_full_destination_is_waited_for_and_named_until_it_has_room(ring):
-    files = await ring.fill(count=24, size_bytes=256 * KIB)
-    joiner = await ring.candidate("--capacity-bytes", str(600 * KIB))
+    # Many files, so that every source has more to give than the whole room, wherever chance puts nodes and files.
+    files = await ring.fill(count=240, size_bytes=32 * KIB)
+    joiner = await ring.candidate("--capacity-bytes", str(300 * KIB))
     await ring.changes.add(joiner)
     for source in ring.nodes[:3]:
         await ring.waiting_for(source, f"{joiner.id} is full.")

@@ -12,7 +12,7 @@ from typing import Final
 
 from bench.processes import cpu_s
 from services.local.endpoints import Endpoints
-from services.shared.broker import Broker, Envelope, JobConsumer
+from services.shared.broker import Broker, Envelope, JobConsumer, Turn
 from services.shared.catalog import Catalog
 from services.shared.dispatch import Dispatcher
 from services.shared.etcd import EtcdClient, absent, put_op
@@ -100,7 +100,7 @@ async def _pass_through(brokers: Sequence[Broker], video: Video, *, jobs: int) -
     """Have jobs done by workers that do nothing but take them and tell of it."""
     stop, done = asyncio.Event(), count(1)
 
-    async def handle(broker: Broker, envelope: Envelope) -> None:
+    async def handle(broker: Broker, envelope: Envelope, _turn: Turn) -> None:
         if envelope.type == MessageType.PIECE:
             await Dispatcher(broker).news(video, what="progress")
             if next(done) == jobs:

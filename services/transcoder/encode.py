@@ -43,10 +43,15 @@ class PieceJob:
     """By rendition: hash of the initialisation segment that finished pieces agreed on."""
 
     @property
+    def frames(self) -> int:
+        """Video frames of each rendition; of the last piece as many as are expected."""
+        end = self.plan.frames if self.piece.end_frame is None else self.piece.end_frame
+        return end - self.piece.first_frame
+
+    @property
     def limits(self) -> Limits:
         """Bounds in proportion to the work."""
-        end = self.plan.frames if self.piece.end_frame is None else self.piece.end_frame
-        seconds = (end - self.piece.first_frame) * self.plan.fps.den / self.plan.fps.num
+        seconds = self.frames * self.plan.fps.den / self.plan.fps.num
         wall_s = _START_S + int(_WALL_PER_SECOND * seconds)
         return Limits(wall_s=wall_s, cpu_s=2 * wall_s)
 

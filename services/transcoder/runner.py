@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from dataclasses import dataclass
 from time import monotonic
 from typing import Final
 
+from services.shared.broker import Turn
 from services.shared.catalog import NO_ERRAND, NOT_KEPT, Catalog, Claim, Errand, WorkBook
 from services.shared.content import ContentStore
 from services.shared.dispatch import Dispatcher
@@ -34,6 +36,7 @@ from services.transcoder.encode import Encoded, PieceJob, encode_piece
 from services.transcoder.encoders import Encoders, fits
 from services.transcoder.extras import Extras
 from services.transcoder.feed import OfferedSource, SourceFeed
+from services.transcoder.foresight import Foresight
 from services.transcoder.process import Limits
 from services.transcoder.progress import Progress
 from services.transcoder.pusher import SegmentPusher
@@ -49,6 +52,23 @@ log = logging.getLogger(__name__)
 _REPORT_INTERVAL_S: Final = 2.0
 _MAX_GENERATION: Final = 20
 """A source that cannot be encoded is not started over for ever."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Assignment:
+    """A claimed task and what belongs to it."""
+
+    video: Video
+    plan: Plan
+    claim: Claim
+    job: TaskJob
+    turn: Turn
+
+    @property
+    def wanted(self) -> tuple[str, ...]:
+        """Names of the tracks to make, unless there is a plan without them by now."""
+        names = self.plan.wanted_of(self.claim.task)
+        return tuple(name for name in names if not self.job.tracks or name in self.job.tracks)
 
 
 class TaskRunner:
@@ -83,12 +103,13 @@ class TaskRunner:
         self._titles = Titles(book=book, limits=limits)
         self._extras = Extras(book=book, content=content, limits=limits)
 
-    async def run(self, job: TaskJob, *, errand: Errand = NO_ERRAND) -> None:
+    async def run(self, job: TaskJob, *, errand: Errand = NO_ERRAND, turn: Turn | None = None) -> None:
         """Do a task.
 
         Args:
             job: which one.
             errand: the message that asks for it, if one does.
+            turn: ended when the encoder is about to be done.
 
         Raises:
             FencedError: it is done, or in other hands, or the video has moved on.
@@ -100,7 +121,9 @@ class TaskRunner:
         video, plan = await self._current(job)
         claim = await self._claim(job, errand=errand)
         try:
-            result = await self._done(video, plan, claim, job)
+            result = await self._done(
+                _Assignment(video=video, plan=plan, claim=claim, job=job, turn=turn or Turn())
+            )
         except UnfitPieceError as error:
             await self._current(job)  # the ring refuses what belongs to a video that was given up
             if job.redo:
@@ -118,14 +141,16 @@ class TaskRunner:
         log.info("video %s: %s done in %.1f s", video.id, job.task, result.elapsed_s)
         await self._progress.advance(video.id, video.generation)
 
-    async def _done(self, video: Video, plan: Plan, claim: Claim, job: TaskJob) -> TaskResult:
+    async def _done(self, given: _Assignment) -> TaskResult:
         """Do a claimed task and record its result; failing that, give the claim back."""
+        claim = given.claim
         try:
-            if job.redo:  # a track that was to come back may have been given up before we had the claim
-                await self._current(job)
-            await self._check_encoders(plan, claim)
-            work = self._do(video, plan, claim, job)
-            result = await self._vigil.over(work, key=claim.key, check=lambda: self._check(job, claim))
+            if given.job.redo:  # a track that was to come back may have been given up before we had the claim
+                await self._current(given.job)
+            await self._check_encoders(given.plan, claim)
+            result = await self._vigil.over(
+                self._do(given), key=claim.key, check=lambda: self._check(given.job, claim)
+            )
             await self._book.finish(claim, result)
         except BaseException:
             await self._give_back(claim)
@@ -172,13 +197,13 @@ class TaskRunner:
         with contextlib.suppress(UnavailableError):  # then the lease gives it back
             await asyncio.shield(self._book.release(claim))
 
-    async def _do(self, video: Video, plan: Plan, claim: Claim, job: TaskJob) -> TaskResult:
-        began = monotonic()
-        if video.original_dropped and claim.task.kind not in AFTERWARDS:
+    async def _do(self, given: _Assignment) -> TaskResult:
+        began, video, task = monotonic(), given.video, given.claim.task
+        if video.original_dropped and task.kind not in AFTERWARDS:
             raise PermanentJobError(NOT_KEPT)
-        async with self._feed.offer(video.id, plan.remuxed or video.source) as source:
+        async with self._feed.offer(video.id, given.plan.remuxed or video.source) as source:
             try:
-                encoded = await self._encode(video, plan, claim, source, job)
+                encoded = await self._encode(given, source)
             except (JobError, UnsupportedMediaError):
                 source.check()  # a reason to give it up counts only if all of it could be read
                 raise
@@ -186,49 +211,49 @@ class TaskRunner:
         return TaskResult(
             worker=self._session.instance,
             frames=encoded.frames,
-            tracks={**(claim.task.result.tracks if claim.task.result else {}), **encoded.tracks},
+            tracks={**(task.result.tracks if task.result else {}), **encoded.tracks},
             captions=encoded.captions,
             storyboard=encoded.storyboard,
             elapsed_s=round(monotonic() - began, 3),
         )
 
-    async def _encode(
-        self, video: Video, plan: Plan, claim: Claim, source: OfferedSource, job: TaskJob
-    ) -> Encoded:
-        given = Input(location=source.url, formats=plan.input_format)
+    async def _encode(self, given: _Assignment, source: OfferedSource) -> Encoded:
+        plan, claim = given.plan, given.claim
+        opened = Input(location=source.url, formats=plan.input_format)
         if claim.task.kind is TaskKind.SURVEY:
-            await self._surveyor.survey(video, plan, claim, given, check=source.check)
+            await self._surveyor.survey(given.video, plan, claim, opened, check=source.check)
             return Encoded(frames=0, tracks={})
         if claim.task.kind is TaskKind.SAMPLES:
-            return await self._titles.ease(plan, claim, given)
+            return await self._titles.ease(plan, claim, opened)
         if claim.task.kind in EXTRAS:
-            return await self._extras.make(plan, claim, given)
+            return await self._extras.make(plan, claim, opened)
         try:
             async with SegmentPusher(
                 self._content, video_id=claim.video_id, generation=claim.generation
             ) as pusher:
-                return await self._tracks(plan, claim, given, pusher, job.tracks)
+                encoded = await self._tracks(given, opened, pusher)
+                given.turn.end()  # what is on its way to the ring needs no processor
         except ConflictError as error:
-            if plan.restoring in job.tracks:  # nodes may not know yet that the track may come back
+            if plan.restoring in given.job.tracks:  # nodes may not know yet that the track may come back
                 raise TransientJobError("What was left of this track earlier is in the way.") from error
             raise UnfitPieceError("Another attempt at this piece came out differently.") from error
+        return encoded
 
-    async def _tracks(
-        self, plan: Plan, claim: Claim, given: Input, pusher: SegmentPusher, only: tuple[str, ...]
-    ) -> Encoded:
-        wanted = tuple(name for name in plan.wanted_of(claim.task) if not only or name in only)
+    async def _tracks(self, given: _Assignment, opened: Input, pusher: SegmentPusher) -> Encoded:
+        plan, claim, wanted = given.plan, given.claim, given.wanted
         if not wanted:
             return Encoded(frames=0, tracks={})
         limits = self._limits.sooner() if claim.task.urgent else self._limits
         if claim.task.audio is not None:
             sink = _Reporting(pusher, self._book, self._progress, claim)
             leading = claim.task.leading
-            return await encode_audio(given, plan, claim.task.audio, sink, leading=leading, limits=limits)
+            return await encode_audio(opened, plan, claim.task.audio, sink, leading=leading, limits=limits)
         assert claim.task.piece is not None
         agreed = await self._agreed_inits(claim)
         piece = claim.task.piece.model_copy(update={"renditions": wanted})
-        job = PieceJob(source=given, plan=plan, piece=piece, init_sha256=agreed)
-        return await encode_piece(job, pusher, limits=limits)
+        job = PieceJob(source=opened, plan=plan, piece=piece, init_sha256=agreed)
+        foresight = Foresight(job.frames, given.turn.end)
+        return await encode_piece(job, pusher, limits=limits, on_progress=foresight.see)
 
     async def _agreed_inits(self, claim: Claim) -> dict[str, str]:
         """Hashes of the initialisation segments that finished pieces have made, by rendition."""

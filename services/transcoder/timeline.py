@@ -13,7 +13,7 @@ reaches the wanted key frame in both.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from typing import Final
@@ -61,6 +61,9 @@ many pixels take the encoder some three seconds, beside which that is little."""
 _LEAST_WORTH: Final = Fraction(1, 3)
 """Of that: even the last pieces, which are short so that all workers end together, are worth so much."""
 
+_RUN_UP_SEGMENTS: Final = 2
+"""So much may always be decoded before a piece begins: far less work than encoding, and many sources have a
+key frame every 250 pictures only."""
 _BEFORE_SAMPLES: Final = 2
 """Pieces that are encoded before samples are taken of the others."""
 _MIN_TIMESCALE: Final = 10_000
@@ -190,8 +193,9 @@ def make_tasks(
 
     The first segment in the lowest rendition comes first, alone, because it makes the video playable
     soonest; then its main sound, the first segment's other renditions, the pictures, and the rest: other
-    sound tracks, and each piece in all renditions. Captions and the storyboard come last. Where pieces may
-    differ in quality, samples are taken as soon as there is something to watch meanwhile.
+    sound tracks, and each piece in all renditions, but for the last ones. Captions and the storyboard come
+    last. Where pieces may differ in quality, samples are taken as soon as there is something to watch
+    meanwhile.
 
     Args:
         plan: the plan.
@@ -206,7 +210,7 @@ def make_tasks(
     bounds = zip(cuts, [*cuts[1:], None], strict=True)
     first, *rest = (_piece(plan, video, index, bound) for index, bound in enumerate(bounds))
     others = (_sound_task(track) for track in plan.audio[1:])
-    pieces = [_video_task(piece) for piece in rest]
+    pieces = list(_bulk_tasks(rest, workers=workers))
     soon, later = pieces[:_BEFORE_SAMPLES], pieces[_BEFORE_SAMPLES:]
     samples = [Task(name="samples", kind=TaskKind.SAMPLES)] if plan.flexible and later else []
     bulk = (*others, *soon, *samples, *later)
@@ -218,11 +222,29 @@ def make_tasks(
 
 
 def _urgent_tasks(plan: Plan, first: Piece) -> tuple[Task, ...]:
-    lowest, others = first.renditions[:1], first.renditions[1:]
-    split = [first.model_copy(update={"renditions": names}) for names in (lowest, others) if names]
-    soonest, *later = (_video_task(piece, urgent=True) for piece in split)
+    soonest, *later = (_video_task(piece, urgent=True) for piece in _by_rung(first, 1))
     sound = [_sound_task(track, urgent=True) for track in plan.audio[:1]]
     return (soonest, *sound, *later, Task(name="pictures", kind=TaskKind.PICTURES, urgent=True))
+
+
+def _bulk_tasks(pieces: Sequence[Piece], *, workers: int) -> Iterator[Task]:
+    """Every piece once; the last ones, one for two workers, in two parts of about the same work.
+
+    All other workers wait for the one that is done last. Pieces cannot be shorter than a segment, so at the
+    end they are divided by rung. What that costs is another decoder for each.
+    """
+    whole = max(0, len(pieces) - workers // 2)
+    for piece in pieces[:whole]:
+        yield _video_task(piece)
+    for piece in pieces[whole:]:
+        yield from map(_video_task, _by_rung(piece, len(piece.renditions) - 1))
+
+
+def _by_rung(piece: Piece, count: int) -> Iterator[Piece]:
+    """A piece in its lowest `count` renditions, and in the others."""
+    for names in (piece.renditions[:count], piece.renditions[count:]):
+        if names:
+            yield piece.model_copy(update={"renditions": names})
 
 
 def _late_tasks(plan: Plan) -> Iterator[Task]:
@@ -276,7 +298,8 @@ def _cuts(plan: Plan, video: VideoFacts, sizes: _Sizes) -> list[int]:
         key = video.key_frames[_run_up_index(frame, video, plan.fps)]
         reach = frame - _slot(key.pts, video, plan.fps)
         long_enough = segment - cuts[-1] >= (step if len(cuts) > 1 else 1)
-        if long_enough and reach <= step * size and plan.frames - frame >= size:
+        worthwhile = reach <= max(step, _RUN_UP_SEGMENTS) * size
+        if long_enough and worthwhile and plan.frames - frame >= size:
             cuts.append(segment)
     return cuts
 

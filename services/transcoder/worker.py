@@ -1,4 +1,4 @@
-"""One worker: takes jobs from the broker, one at a time, and does them until it is told to stop."""
+"""One worker: takes jobs from the broker, one after the other, and does them until it is told to stop."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Final
 
 from pydantic import ValidationError
 
-from services.shared.broker import Dead, Envelope
+from services.shared.broker import Dead, Envelope, Turn
 from services.shared.catalog import PLAN, VERIFY, Catalog, Errand, Starts
 from services.shared.dispatch import Dispatcher
 from services.shared.errors import (
@@ -82,20 +82,19 @@ class Worker:
         self._planner = planner
         self._runner = runner
         self._verifier = verifier
-        self._running: dict[str, tuple[Job, asyncio.Task[None]]] = {}
-        self._stopped: set[str] = set()
+        self._running: dict[asyncio.Task[None], Job] = {}
+        self._stopped: set[asyncio.Task[None]] = set()
 
-    async def handle(self, envelope: Envelope) -> None:
+    async def handle(self, envelope: Envelope, turn: Turn) -> None:
         """Do the job in a message. How it ends is told by the exceptions of `services.shared.errors`."""
         job = _job(envelope)
-        video_id = job.video_id
-        work = asyncio.create_task(self._do(envelope, job))
-        self._running[video_id] = (job, work)
+        work = asyncio.create_task(self._do(envelope, job, turn))
+        self._running[work] = job
         try:
             with _SECONDS.labels(envelope.type).time():
                 await work
         except asyncio.CancelledError:
-            if video_id in self._stopped:
+            if work in self._stopped:
                 raise FencedError("The video was deleted or cancelled.") from None
             work.cancel()
             await asyncio.wait([work])
@@ -106,8 +105,8 @@ class Worker:
         else:
             _JOBS.labels(envelope.type, "done").inc()
         finally:
-            self._running.pop(video_id, None)
-            self._stopped.discard(video_id)
+            self._running.pop(work, None)
+            self._stopped.discard(work)
 
     async def control(self, envelope: Envelope) -> None:
         """Stop working on a video that was deleted or cancelled, if that is what the records say.
@@ -115,15 +114,17 @@ class Worker:
         The event may be late, and the video may have been started over.
         """
         video_id = VideoEvent.model_validate_json(envelope.body).video_id
-        job, work = self._running.get(video_id, (None, None))
-        if job is None or work is None:
-            return
+        for work, job in list(self._running.items()):
+            if job.video_id == video_id:
+                await self._stop_unwanted(work, job)
+
+    async def _stop_unwanted(self, work: asyncio.Task[None], job: Job) -> None:
         try:
             await wanted(self._catalog, job)
         except FencedError as error:
-            log.info("video %s: stopping: %s", video_id, error)
+            log.info("video %s: stopping: %s", job.video_id, error)
             if not work.done():
-                self._stopped.add(video_id)
+                self._stopped.add(work)
                 work.cancel()
 
     async def give_up(self, envelope: Envelope, why: Dead) -> None:
@@ -151,7 +152,7 @@ class Worker:
         log.warning("video %s failed: %s", video.id, reason)
         await self._dispatcher.news(video)
 
-    async def _do(self, envelope: Envelope, job: Job) -> None:
+    async def _do(self, envelope: Envelope, job: Job, turn: Turn) -> None:
         await wanted(self._catalog, job)
         async with self._starts.noted(
             job.video_id, job.generation, _name(job), worker=self._instance, limit=self._max_attempts
@@ -162,7 +163,7 @@ class Worker:
             elif isinstance(job, VerifyJob):
                 await self._verifier.verify(job, errand=errand)
             else:
-                await self._runner.run(job, errand=errand)
+                await self._runner.run(job, errand=errand, turn=turn)
 
 
 def _name(job: Job) -> str:

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
-from services.shared.broker import Broker, Dead, Envelope, JobConsumer, QueueConsumer, Topology
+from services.shared.broker import Broker, Dead, Envelope, JobConsumer, QueueConsumer, Topology, Turn
 from services.shared.messages import BULK_QUEUE, FIRST_QUEUE
 
 SOON = Topology(retry_delays_s=(0.2, 1.0))
@@ -32,6 +32,7 @@ class Workshop:
         self.controls: list[Envelope] = []
         self._gates: dict[str, asyncio.Event] = {}
         self._failures: dict[str, list[Exception]] = defaultdict(list)
+        self._winding_up: set[str] = set()
 
     @property
     def begun(self) -> list[str]:
@@ -43,6 +44,11 @@ class Workshop:
         for name in names:
             self._gates[name] = asyncio.Event()
 
+    def hold_winding_up(self, *names: str) -> None:
+        """Do not finish these until `release`; but the next job may begin before."""
+        self.hold(*names)
+        self._winding_up.update(names)
+
     def release(self, *names: str) -> None:
         """Finish these (all that are held, if none is named)."""
         for name in names or tuple(self._gates):
@@ -52,10 +58,12 @@ class Workshop:
         """Let the next attempts at a job end so."""
         self._failures[name].extend(errors)
 
-    async def handle(self, envelope: Envelope) -> None:
+    async def handle(self, envelope: Envelope, turn: Turn | None = None) -> None:
         """Do a job."""
         name = envelope.message_id
         self.started.append(envelope)
+        if turn and name in self._winding_up:
+            turn.end()
         try:
             if gate := self._gates.get(name):
                 await gate.wait()

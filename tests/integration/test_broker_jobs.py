@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 import pytest
 
-from services.shared.broker import Broker, Dead, Envelope, JobConsumer, Topology, dead_queue
+from services.shared.broker import Broker, Dead, Envelope, JobConsumer, Topology, Turn, dead_queue
 from services.shared.errors import (
     FencedError,
     PermanentJobError,
@@ -272,6 +273,7 @@ async def test_a_job_does_not_die_unheard(vhost: VirtualHost) -> None:
     ):
         await publish(broker, FIRST_QUEUE, "plan")
         await eventually(lambda: heard, what="the second try was heard")
+        await eventually(lambda: broker.depth(dead_queue(FIRST_QUEUE)), deadline_s=60, what="it has died")
         await until_settled(vhost)
         assert await broker.depth(dead_queue(FIRST_QUEUE)) == 1
 
@@ -324,7 +326,7 @@ async def test_a_worker_can_be_stopped_at_the_moment_its_job_ends(vhost: Virtual
     """The client answers several requests then; none of them may swallow the end."""
     done = asyncio.Event()
 
-    async def handle(_envelope: Envelope) -> None:
+    async def handle(_envelope: Envelope, _turn: Turn) -> None:
         done.set()
 
     async with connected(vhost.url) as broker:
@@ -371,11 +373,15 @@ async def test_the_ui_shows_who_does_what(vhost: VirtualHost) -> None:
         await publish(broker, FIRST_QUEUE, "piece-3")
         busy = 'worker-ab12: transcode.piece of "My video" (attempt 1)'
         await eventually(lambda: shown(busy), deadline_s=60, what="its job is shown")
-        assert await vhost.consumer_tags(FIRST_QUEUE) == []
-        assert await vhost.consumer_tags(BULK_QUEUE) == []
+        for queue in (FIRST_QUEUE, BULK_QUEUE):
+            await eventually(partial(is_left_alone, vhost, queue), deadline_s=60, what="it awaits no other")
 
         shop.release()
         await eventually(lambda: shown("worker-ab12: idle"), deadline_s=60, what="it is idle again")
+
+
+async def is_left_alone(vhost: VirtualHost, queue: str) -> bool:
+    return not await vhost.consumer_tags(queue)
 
 
 async def test_a_nasty_title_does_no_harm(vhost: VirtualHost) -> None:

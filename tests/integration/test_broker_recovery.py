@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from services.shared.broker import Envelope, JobConsumer, QueueConsumer
+from services.shared.broker import Envelope, JobConsumer, QueueConsumer, Turn
 from services.shared.messages import BULK_QUEUE, FIRST_QUEUE
 from tests.harness.rabbitmq import VirtualHost
 from tests.harness.waiting import eventually
@@ -117,7 +117,7 @@ async def test_a_result_that_comes_after_the_lease_is_no_error(vhost: VirtualHos
     taken, cut = asyncio.Event(), asyncio.Event()
     ends: list[str] = []
 
-    async def stubborn(_envelope: Envelope) -> None:
+    async def stubborn(_envelope: Envelope, _turn: Turn) -> None:
         taken.set()
         try:
             await cut.wait()

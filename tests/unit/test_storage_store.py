@@ -12,6 +12,7 @@ from services.shared.errors import ConflictError, NotFoundError, OutOfSpaceError
 from services.shared.ring.placement import partition_of
 from services.storage.disk.datafolder import DataFolder, opened
 from services.storage.disk.disk import object_name
+from services.storage.disk.stage import Stage
 from services.storage.disk.store import Published, Store
 from services.storage.fence import Obstacle
 
@@ -195,6 +196,12 @@ def in_memory(path: Path) -> bool:
             pytest.skip(f"the file system can't tell: {error}")
 
 
+def is_let_go_of(stage: Stage, path: Path) -> bool:
+    """Whether the system has heeded us. It need not: it passes over what it is busy with at the moment."""
+    stage.uncache()
+    return not in_memory(path)
+
+
 def test_a_copy_can_be_kept_out_of_memory_and_is_there_all_the_same(root: Path, store: Store):
     def path(key: str) -> Path:
         name = object_name(key)
@@ -204,9 +211,8 @@ def test_a_copy_can_be_kept_out_of_memory_and_is_there_all_the_same(root: Path, 
     with store.stage(9000) as stage:
         stage.append(b"not asked" * 1000)
         store.publish(stage, key=f"{KEY}2", epoch=1)
-        stage.uncache()
+        assert any(is_let_go_of(stage, path(f"{KEY}2")) for _ in range(1000)) or not on_a_disk(root)
     assert in_memory(path(KEY))
-    assert not in_memory(path(f"{KEY}2")) or not on_a_disk(root)
     assert read(store, f"{KEY}2") == b"not asked" * 1000
 
 

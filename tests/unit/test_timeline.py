@@ -117,8 +117,9 @@ def test_task_names_are_unique_and_sort_in_playing_order():
 
 
 def segments_of(tasks: tuple[Task, ...]) -> list[int]:
-    """Segments of the pieces that are encoded in all renditions at once."""
-    return [task.piece.segments for task in tasks if task.piece and not task.urgent]
+    """Segments of the pieces behind the first one."""
+    pieces = {task.piece.index: task.piece.segments for task in tasks if task.piece and not task.urgent}
+    return list(pieces.values())
 
 
 def an_hour() -> VideoFacts:
@@ -136,6 +137,23 @@ def test_pieces_are_longer_while_there_is_much_to_do_for_each_worker():
 def test_pieces_get_shorter_towards_the_end_so_that_all_workers_are_done_together():
     _, tasks = plan_and_tasks(facts(), workers=2)
     assert segments_of(tasks) == [4, 3, 2, 2, 1, 1, 1]
+
+
+@pytest.mark.parametrize(("workers", "divided"), [(1, 0), (2, 1), (3, 1), (5, 2)])
+def test_the_last_pieces_are_divided_by_rung_so_that_nobody_waits_long_for_them(workers, divided):
+    _, tasks = plan_and_tasks(facts(), workers=workers)
+    pieces = [piece_of(task) for task in tasks if task.piece and not task.urgent]
+    whole, parts = pieces[: len(pieces) - 2 * divided], pieces[len(pieces) - 2 * divided :]
+    assert {piece.renditions for piece in whole} == {("240p", "360p", "480p", "720p")}
+    assert [piece.renditions for piece in parts] == [("240p", "360p", "480p"), ("720p",)] * divided
+    assert len({piece.index for piece in parts}) == divided
+    assert not parts or parts[-1].end_frame is None
+
+
+def test_the_last_pieces_are_short_where_key_frames_are_farther_apart_than_a_segment():
+    rare = tuple(KeyFrame(pts=pts, dts=pts - 80) for pts in range(0, 60_000, 7000))
+    _, tasks = plan_and_tasks(facts(key_frames=rare), workers=2)
+    assert segments_of(tasks)[-3:] == [1, 1, 1]
 
 
 def test_no_piece_of_large_pictures_is_more_than_half_of_a_workers_share_of_what_remains():
@@ -165,10 +183,10 @@ def test_a_video_shorter_than_two_segments_is_one_piece_split_by_rendition():
     assert [task.piece.renditions[0] for task in tasks if task.piece] == ["240p", "360p"]
 
 
-def test_no_cut_is_made_where_the_decoder_would_have_to_run_up_for_longer_than_a_piece():
+def test_no_cut_is_made_where_the_decoder_would_have_to_run_up_for_long():
     far_apart = (KeyFrame(pts=0, dts=0), KeyFrame(pts=25_000, dts=25_000), KeyFrame(pts=50_000, dts=50_000))
     _, tasks = plan_and_tasks(facts(key_frames=far_apart))
-    assert bounds(tasks) == [(0, 100), (100, 700), (700, 1300), (1300, None)]
+    assert bounds(tasks) == [(0, 100), (100, 700), (700, 1300), (1300, 1400), (1400, None)]
 
 
 def test_a_video_with_a_single_key_frame_is_two_pieces_that_read_from_the_beginning():

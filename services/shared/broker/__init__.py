@@ -13,6 +13,7 @@ from services.shared.broker.jobs import JobConsumer
 from services.shared.broker.outcome import Dead
 from services.shared.broker.publisher import UnroutableError
 from services.shared.broker.topology import Topology, dead_queue
+from services.shared.broker.turn import Turn
 
 __all__ = [
     "Broker",
@@ -21,6 +22,7 @@ __all__ = [
     "JobConsumer",
     "QueueConsumer",
     "Topology",
+    "Turn",
     "UnroutableError",
     "dead_queue",
 ]

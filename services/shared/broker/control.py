@@ -32,6 +32,7 @@ class Control:
     def __init__(self, subscription: Subscription, on_control: OnControl) -> None:
         self._subscription = subscription
         self._on_control = on_control
+        self._shown: list[str] = []
 
     async def listen(self) -> None:
         """Keep the queue; for ever."""
@@ -48,9 +49,14 @@ class Control:
 
     @contextmanager
     def showing(self, text: str) -> Iterator[None]:
-        """Show what runs during the body."""
-        self._subscription.rename(text)
+        """Show what runs during the body, beside what is shown already."""
+        self._shown.append(text)
+        self._rename()
         try:
             yield
         finally:
-            self._subscription.rename(IDLE)
+            self._shown.remove(text)
+            self._rename()
+
+    def _rename(self) -> None:
+        self._subscription.rename("; ".join(self._shown) or IDLE)

@@ -1,4 +1,4 @@
-"""A transcoder worker's consumer: one job at a time, the urgent queue first."""
+"""A transcoder worker's consumer: one job after the other, the urgent queue first."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from services.shared.broker.delivery import Delivery
 from services.shared.broker.envelope import Envelope
 from services.shared.broker.intake import PATIENCE_S, Intake
 from services.shared.broker.labels import describe as plain_description
+from services.shared.broker.turn import Hands, JobHandler, Turn
 from services.shared.broker.waits import first_of
-from services.shared.broker.work import GiveUp, Handler, Work, no_mourning
+from services.shared.broker.work import GiveUp, Work, no_mourning
 from services.shared.errors import UnavailableError
 from services.shared.lifecycle import background
 from services.shared.messages import JOB_QUEUES
@@ -35,7 +36,7 @@ class JobConsumer:
         self,
         broker: Broker,
         *,
-        handle: Handler,
+        handle: JobHandler,
         on_control: OnControl = ignore,
         on_dead: GiveUp = no_mourning,
         describe: Callable[[Envelope], str] = plain_description,
@@ -47,7 +48,8 @@ class JobConsumer:
 
         Args:
             broker: where jobs come from.
-            handle: does a job. Cancelled when the job is no longer ours.
+            handle: does a job. Cancelled when the job is no longer ours. The next one begins when it
+                returns, or ends the job's turn.
             on_control: told of `video.cancelled` and `video.deleted`, while `handle` runs too.
             on_dead: told when a job is given up, with the reason.
             describe: a job in a few words, for the broker's UI.
@@ -56,9 +58,9 @@ class JobConsumer:
             patience_s: how long an idle worker trusts its consumers before it asks the queues again.
         """
         self._broker = broker
-        self._work = Work(
-            handle=handle, on_dead=on_dead, publisher=broker.publisher, max_attempts=max_attempts
-        )
+        self._handle = handle
+        self._on_dead = on_dead
+        self._max_attempts = max_attempts
         subscription = broker.subscription(queue=f"worker.{broker.instance}", patterns=PATTERNS, purpose=IDLE)
         self._control = Control(subscription, on_control)
         self._describe = describe
@@ -66,9 +68,9 @@ class JobConsumer:
         self._patience_s = patience_s
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Work until `stop` is set and the job at hand is finished.
+        """Work until `stop` is set and what is in hand is finished.
 
-        Cancel it when that takes too long: the job is cancelled and handed back to its queue.
+        Cancel it when that takes too long: jobs are cancelled and handed back to their queues.
 
         Raises:
             ConflictError: a queue exists with other properties.
@@ -96,12 +98,19 @@ class JobConsumer:
                 instance=self._broker.instance,
                 patience_s=self._patience_s,
             )
-            while not stop.is_set():
-                delivery = await intake.take(stop)
-                if delivery is None:
-                    return
-                await self._perform(delivery)
+            async with Hands.busy(self._perform) as hands:
+                while not stop.is_set():
+                    delivery = await intake.take(stop)
+                    if delivery is None:
+                        return
+                    await hands.take_on(delivery)
 
-    async def _perform(self, delivery: Delivery) -> None:
+    async def _perform(self, delivery: Delivery, turn: Turn) -> None:
+        work = Work(
+            handle=lambda envelope: self._handle(envelope, turn),
+            on_dead=self._on_dead,
+            publisher=self._broker.publisher,
+            max_attempts=self._max_attempts,
+        )
         with self._control.showing(self._describe(delivery.envelope)):
-            await self._work.perform(delivery)
+            await work.perform(delivery)

@@ -20,6 +20,7 @@ from services.shared.errors import (
 )
 from services.shared.ring.view import RingView
 from tests.property.test_ring_view import NAMES, keys, views
+from tests.simulation.clock import run as in_virtual_time
 
 DATA = b"content"
 PATIENCE_S = 0.02
@@ -69,7 +70,7 @@ def attempt(view: RingView, key: str, nodes: Scripted) -> TritonTubeError | Time
         return stored
 
     try:
-        return asyncio.run(run())
+        return in_virtual_time(run())
     except (TritonTubeError, TimeoutError) as error:
         return error
 

@@ -12,6 +12,7 @@ from services.shared.content.search import Found, Search
 from services.shared.errors import NotFoundError, TritonTubeError, UnavailableError
 from services.shared.ring.view import RingView
 from tests.property.test_ring_view import NAMES, keys, views
+from tests.simulation.clock import run as in_virtual_time
 
 LATE_S = 0.001
 
@@ -49,7 +50,7 @@ def look(ring: Etcd, key: str, world: Mapping[str, str]) -> tuple[Found[str] | T
         return None if world[node] == "has none" else node
 
     try:
-        return asyncio.run(Search(ring, key, ask=ask, deadline_s=0).run()), asked
+        return in_virtual_time(Search(ring, key, ask=ask, deadline_s=0).run()), asked
     except TritonTubeError as error:
         return error, asked
 

@@ -20,7 +20,7 @@ from tests.harness.numbered import MINUTE
 from tests.harness.sources import SLOWING
 from tests.harness.stack import Json, Stack
 from tests.harness.viewer import Viewer
-from tests.harness.waiting import eventually
+from tests.harness.waiting import DeadlineError, eventually
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -132,6 +132,8 @@ async def test_what_somebody_watches_is_finished_before_what_was_uploaded_earlie
         async with watched(stack, videos[1]):
             with workers_held(stack):
                 await _until_hastened(stack)
+                if (await stack.video(videos[0]["id"]))["status"] == "ready":
+                    raise DeadlineError("the earlier one was finished before anybody watched the other")
             await stack.wait_status(videos[1]["id"], "ready")
             assert (await stack.video(videos[0]["id"]))["status"] == "playable"
     await remove(stack, videos)
@@ -144,4 +146,4 @@ async def _until_hastened(stack: Stack) -> None:
         async def waiting() -> int:
             return await broker.depth(WATCHED_QUEUE)
 
-        await eventually(waiting, what="tasks of the watched video wait to go first")
+        await eventually(waiting, deadline_s=90, what="tasks of the watched video wait to go first")

@@ -11,14 +11,18 @@ import httpx
 
 from services.shared.filenames import segment_file
 from tests.harness.stack import Json, Stack
-from tests.harness.waiting import eventually
+from tests.harness.waiting import DeadlineError, eventually
 
 _BEGUN = frozenset({"playable", "ready", "failed"})
 
 
 @asynccontextmanager
 async def in_the_making(stack: Stack, video_id: str) -> AsyncIterator[None]:
-    """Hold all workers once every track of the video has begun, and before it is ready."""
+    """Hold all workers once every track of the video has begun, and before it is ready.
+
+    Raises:
+        DeadlineError: it was processed before the workers could be held.
+    """
 
     async def begun() -> Json | None:
         video = await stack.video(video_id)
@@ -30,7 +34,9 @@ async def in_the_making(stack: Stack, video_id: str) -> AsyncIterator[None]:
     with workers_held(stack):
         found = await begun()
         assert found is not None
-        assert found["status"] == "playable", "processed faster than it could be held"
+        assert found["status"] != "failed", found
+        if found["status"] == "ready":
+            raise DeadlineError("processed faster than it could be held")
         yield
 
 

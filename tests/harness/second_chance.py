@@ -28,8 +28,8 @@ ONLY_LATE: Final = 75
 def is_late(error: BaseException) -> bool:
     """Whether a deadline ran out, and nothing else is wrong.
 
-    Deadlines are those of `eventually`, Playwright's and pytest-timeout's. Where the last look at what was
-    waited for failed in an assertion, something was wrong and stayed so.
+    Deadlines are those of `tests.harness.waiting`, Playwright's and pytest-timeout's. Where the last look at
+    what was waited for failed in an assertion, something was wrong and stayed so.
     """
     if isinstance(error, BaseExceptionGroup):
         return all(map(is_late, error.exceptions))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from time import monotonic
 from typing import Any, TypeVar, overload
 
@@ -52,3 +53,29 @@ async def eventually(
         await asyncio.sleep(_POLL_S)
     cause = last if isinstance(last, Exception) else None
     raise DeadlineError(f"{what}: not within {deadline_s} s; last seen: {last!r}") from cause
+
+
+@asynccontextmanager
+async def within(deadline_s: float, *, what: str) -> AsyncIterator[None]:
+    """Have the body end within `deadline_s` seconds.
+
+    Raises:
+        DeadlineError: it did not.
+    """
+    try:
+        async with asyncio.timeout(deadline_s) as limit:
+            yield
+    except TimeoutError as error:
+        if limit.expired():
+            raise DeadlineError(f"{what}: not within {deadline_s} s") from error
+        raise
+
+
+def took_no_longer(took_s: float, limit_s: float, *, what: str) -> None:
+    """Have what took too long count as a deadline that ran out, which may tell of the machine.
+
+    Raises:
+        DeadlineError: it did.
+    """
+    if took_s > limit_s:
+        raise DeadlineError(f"{what}: not within {limit_s} s, but in {took_s:.1f} s")

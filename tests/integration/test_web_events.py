@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from services.shared.catalog import Catalog
 from tests.harness.fixtures_web import StartWeb
 from tests.harness.rabbitmq import VirtualHost
+from tests.harness.waiting import within
 from tests.harness.web import Json, WebProcess, like_a_video
 
 Event = tuple[str, Json]
@@ -24,12 +25,12 @@ class Listener:
 
     async def connected(self) -> None:
         """Wait for the first sign of life."""
-        async with asyncio.timeout(_DEADLINE_S):
+        async with within(_DEADLINE_S, what="a sign of life"):
             assert (await anext(self._lines)).startswith(":")
 
     async def next(self) -> Event:
         """The next event."""
-        async with asyncio.timeout(_DEADLINE_S):
+        async with within(_DEADLINE_S, what="the next event"):
             while not (line := await anext(self._lines)).startswith("event: "):
                 pass
             return line.removeprefix("event: "), json.loads((await anext(self._lines)).removeprefix("data: "))
@@ -101,8 +102,7 @@ async def test_a_page_that_listens_does_not_keep_a_process_from_stopping(start_w
     web = await start_web()
     async with listening(web) as page:
         await page.connected()
-        async with asyncio.timeout(_DEADLINE_S):
-            assert await asyncio.to_thread(web.server.stop) == 0
+        assert await asyncio.to_thread(web.server.stop) == 0
 
 
 async def test_many_pages_hear_the_same(web: WebProcess):

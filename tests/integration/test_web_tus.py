@@ -191,7 +191,7 @@ async def _reached(upload: TusUpload, web: WebProcess, offset: int) -> bool:
 
 
 async def test_a_client_that_stands_still_is_told_so_and_can_go_on(start_web: StartWeb):
-    web, data = await start_web(*SMALL_PARTS, "--upload-idle-timeout-s", "0.5"), like_a_video(2 * PART)
+    web, data = await start_web(*SMALL_PARTS, "--upload-idle-timeout-s", "2"), like_a_video(2 * PART)
     upload = await TusUpload.create(web, len(data))
     async with upload.patching(web, 0, length=len(data)) as raw:
         await raw.send(data[:5000])

@@ -8,6 +8,7 @@ from itertools import count
 
 from services.admin.membership import changes
 from services.admin.membership.changes import Decision
+from services.shared.ring.placement import partition_of
 from services.shared.ring.progress import Progress
 from services.shared.ring.state import SYNC_PREFIX, Change, ChangeKind, NodeState, progress_key
 from services.shared.ring.view import RingView
@@ -29,6 +30,12 @@ class Changes:
         """Begin to take a node in; the epoch."""
         live = self._cluster.topology.live[node.id]
         return await self._begin(lambda view, change: changes.add(view, live, change=change), ChangeKind.ADD)
+
+    def will_own(self, node: StorageNode) -> Callable[[str], bool]:
+        """Tells of a key whether a node that is added next will own it."""
+        view, live = self._cluster.topology.view, self._cluster.topology.live[node.id]
+        table = changes.add(view, live, change=Change(id="none", kind=ChangeKind.ADD)).table
+        return lambda key: node.id in table.owners(partition_of(key))
 
     async def drain(self, node: StorageNode, *, accept_fewer_copies: bool = False) -> int:
         """Begin to empty a node; the epoch."""

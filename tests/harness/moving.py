@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import os
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -52,10 +53,13 @@ class MovingRing:
         await again.up()
         return again
 
-    async def fill(self, *, count: int = 40, size_bytes: int = 64 * KIB) -> dict[str, bytes]:
-        """Store some files; by key, what is in them."""
+    async def fill(
+        self, *, count: int = 40, size_bytes: int = 64 * KIB, fits: Callable[[str], bool] = lambda _: True
+    ) -> dict[str, bytes]:
+        """Store some files, under keys that fit; by key, what is in them."""
         video_id = new_video_id()
-        files = {f"{video_id}/file-{number}": os.urandom(size_bytes) for number in range(count)}
+        keys = filter(fits, (f"{video_id}/file-{number}" for number in itertools.count()))
+        files = {key: os.urandom(size_bytes) for key in itertools.islice(keys, count)}
         async with self.cluster.content() as content:
             for key, data in files.items():
                 await content.put(key, data)

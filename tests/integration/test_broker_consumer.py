@@ -39,6 +39,7 @@ async def test_failures_are_retried_and_hopeless_ones_die(vhost: VirtualHost) ->
             await broker.publish_job(QUEUE, job("segment-1"))
             await broker.publish_job(QUEUE, job("segment-2"))
             await eventually(lambda: shop.finished == ["segment-1"], what="the first was done")
+            await eventually(lambda: shop.buried, what="the second was given up")
         [dead] = await broker.dead_letters.list(QUEUE)
 
     assert shop.buried == [("segment-2", "no such segment")]
@@ -54,10 +55,22 @@ async def test_stopping_lets_what_runs_finish(vhost: VirtualHost) -> None:
         await broker.publish_job(QUEUE, job("segment-2"))
         async with running(QueueConsumer(broker, QUEUE, handle=shop.handle)):
             await eventually(lambda: shop.begun, what="one was taken")
-            asyncio.get_running_loop().call_later(0.3, shop.release)
+            await eventually(lambda: vhost.consumer_tags(QUEUE), what="its tag is shown")
+            releasing = asyncio.create_task(release_when_left(vhost, shop))
 
+        await releasing
         assert shop.finished == ["segment-1"]
         assert await broker.depth(QUEUE) == 1
+
+
+async def release_when_left(vhost: VirtualHost, shop: Workshop) -> None:
+    """Let the job end once nobody consumes its queue any more."""
+
+    async def left() -> bool:
+        return not await vhost.consumer_tags(QUEUE)
+
+    await eventually(left, deadline_s=60, what="it takes nothing more")
+    shop.release()
 
 
 async def test_cancelling_hands_everything_back(vhost: VirtualHost) -> None:

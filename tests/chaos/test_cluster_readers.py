@@ -57,6 +57,7 @@ async def test_a_reader_with_a_frozen_ring_or_cut_off_from_etcd_succeeds(cluster
 async def test_a_flipped_bit_is_never_served_and_is_repaired(cluster: Cluster) -> None:
     async with cluster.load(Demand(writes_per_s=1)) as load:
         files = load.stored
+        await cluster.settled(files)
         for key in list(files)[:20]:
             cluster.owners(key)[0].flip_bit(key, files[key].size_bytes // 2)
         await load.more_reads(300)

@@ -100,8 +100,9 @@ class Archive:
     async def lose(self, video: Video, name: str) -> None:
         """Take all copies of a file from the nodes' disks, as if the disks had lost them."""
         key = f"{video.id}/{name}"
-        for node in self.storage.owners(key):
-            node.object_path(key).unlink()
+        await self.storage.at_its_owners(key)
+        for node in self.storage.nodes:
+            node.object_path(key).unlink(missing_ok=True)
 
     async def replace(self, video: Video, name: str, data: bytes) -> None:
         """Put other content in the place of a file's, sound by its checksums."""

@@ -182,6 +182,14 @@ class StorageCluster:
         """The nodes that do not own a key."""
         return [node for node in self.nodes if node not in self.owners(key)]
 
+    async def at_its_owners(self, key: str) -> None:
+        """Wait until all owners hold a file: one that was slow may have got its copy late."""
+
+        async def there() -> bool:
+            return all([await node.has(key) for node in self.owners(key)])
+
+        await eventually(there, deadline_s=60, what=f"all owners hold {key}")
+
     def key_read_first_from(self, node: StorageNode, video_id: str | None = None) -> str:
         """A fresh key that readers ask `node` for before any other."""
         video_id = video_id or new_video_id()

@@ -125,6 +125,7 @@ async def test_content_that_is_wrong_is_found_though_its_checksums_are_right(hou
 async def test_a_copy_whose_bits_have_changed_is_found_and_replaced(house: Archive, video: Video):
     key = f"{video.id}/{segment_file(lowest(video), 0, 1)}"
     owner = house.storage.owners(key)[1]
+    await house.storage.at_its_owners(key)
     owner.flip_bit(key, 100)
     found = await house.verified(video)
     fault = fault_of(found)
@@ -138,6 +139,7 @@ async def test_an_owner_without_a_copy_is_found_and_gets_one(house: Archive, vid
     name = segment_file(lowest(video), 0, 1)
     key = f"{video.id}/{name}"
     owner = house.storage.owners(key)[0]
+    await house.storage.at_its_owners(key)
     await owner.drop(key, epoch=house.storage.topology.view.epoch)
     async with Channels.over(house.storage.topology) as channels:
         copies = Copies(
@@ -188,8 +190,10 @@ async def test_without_its_original_a_lost_segment_stays_lost_and_says_why(house
     epoch = house.storage.topology.view.epoch
     for name in (segment, original):
         key = f"{video.id}/{name}"
-        for node in house.storage.owners(key):
-            await node.drop(key, epoch=epoch)
+        await house.storage.at_its_owners(key)
+        for node in house.storage.nodes:
+            if await node.has(key):
+                await node.drop(key, epoch=epoch)
     found = await house.verified(video)
     told = {fault.file: fault for fault in found.faults}
     assert {fault.kind for fault in told.values()} == {FaultKind.MISSING}

@@ -46,10 +46,10 @@ async def visitor(browser: Browser, cluster: Cluster) -> AsyncIterator[Viewer]:
 
 
 async def store_files(cluster: Cluster) -> None:
-    """Enough for a hand-over to take a few seconds."""
+    """Enough for a hand-over to take so long that a busy machine shows something of it."""
     video = uuid4().hex[:16]
     async with cluster.content() as content:
-        for number in range(40):
+        for number in range(64):
             await content.put(f"{video}/{number}.m4s", bytes([number]) * (512 << 10))
 
 

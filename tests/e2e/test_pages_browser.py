@@ -13,7 +13,7 @@ import pytest_asyncio
 from playwright.async_api import Browser, expect
 
 from tests.harness.holding import in_the_making, workers_held
-from tests.harness.numbered import LONG, SIXTY
+from tests.harness.numbered import LONG
 from tests.harness.sources import BIG_BUCK_BUNNY, BIKES, VTEST, ffmpeg
 from tests.harness.stack import Json, Stack
 from tests.harness.viewer import Viewer, visiting
@@ -77,14 +77,16 @@ async def test_a_dropped_file_becomes_a_playable_card_that_lives_on_the_page(
     await visitor.page.evaluate("window.neverReloaded = true")
     with workers_held(stack):
         async with visitor.uploading() as begun:
-            await drop(visitor, SIXTY.recipe.make(source_folder))
-        card = visitor.page.locator(f"#video-{await begun}")
-        await expect(card).to_contain_text(SIXTY.name, timeout=DEADLINE_MS)
+            await drop(visitor, LONG.recipe.make(source_folder))
+        video_id = await begun
+        card = visitor.page.locator(f"#video-{video_id}")
+        await expect(card).to_contain_text(LONG.name, timeout=DEADLINE_MS)
         await expect(card.locator("[data-percent]")).to_have_text("0 %", timeout=DEADLINE_MS)
         await visitor.screenshot("library-waiting")
-    for status in ("playable", "ready"):
-        await expect(card).to_have_attribute("data-status", status, timeout=DEADLINE_MS)
-    await expect(card.locator(".badge")).to_have_text("0:12")
+    async with in_the_making(stack, video_id):
+        await expect(card).to_have_attribute("data-status", "playable", timeout=DEADLINE_MS)
+    await expect(card).to_have_attribute("data-status", "ready", timeout=DEADLINE_MS)
+    await expect(card.locator(".badge")).to_have_text("0:25")
     await expect(card.locator("img")).to_have_js_property("complete", value=True)
     assert await visitor.page.evaluate("window.neverReloaded")
 

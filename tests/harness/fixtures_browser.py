@@ -6,11 +6,14 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest_asyncio
-from playwright.async_api import Browser
+from playwright.async_api import Browser, expect
 
 from tests.harness.numbered import LONG, SHORT
 from tests.harness.stack import Json, Stack
 from tests.harness.viewer import Viewer, chromium, visiting
+
+# For all tests, whichever of them are run together: where others keep the machine busy, 5 s are soon over.
+expect.set_options(timeout=60_000)
 
 
 @pytest_asyncio.fixture(scope="session")

@@ -104,6 +104,15 @@ class Viewer:
 
         return await eventually(look, deadline_s=deadline_s, what=what)
 
+    async def note_pictures(self, count: int) -> None:
+        """Note which pictures are shown from now on, and wait for so many: a busy machine shows few."""
+        await self.page.evaluate("viewer.notePictures()")
+
+        async def enough() -> bool:
+            return bool(await self.page.evaluate("viewer.pictures.length") >= count)
+
+        await eventually(enough, deadline_s=_DEADLINE_S, what=f"{count} pictures are shown")
+
     async def check(self) -> None:
         """Fail if anything was amiss: errors and warnings of scripts, the content policy, strangers asked."""
         violations = await self.page.evaluate("window.viewer?.violations ?? []")

@@ -15,7 +15,7 @@ import pytest
 import pytest_asyncio
 
 from services.shared.catalog import VERIFY, WorkBook
-from services.shared.etcd import EtcdClient
+from services.shared.etcd import EndpointStatus, EtcdClient
 from tests.harness.media import decoded_frames
 from tests.harness.playback import Representation, download, representations
 from tests.harness.sources import Recipe, ffmpeg, x264
@@ -185,7 +185,12 @@ async def test_killing_the_etcd_leader_again_and_again_stops_nobody(stack: Stack
 async def kill_etcd_leader(stack: Stack) -> None:
     """Kill the leader, and wait until it is back."""
     async with EtcdClient.connect([member.client for member in stack.endpoints.etcd]) as etcd:
-        leader = next(s for s in await etcd.status() if s.member_id and s.member_id == s.leader_id)
+
+        async def found() -> EndpointStatus | None:
+            statuses = await etcd.status()
+            return next((s for s in statuses if s.member_id and s.member_id == s.leader_id), None)
+
+        leader = await eventually(found, deadline_s=60, what="etcd has a leader")
     name = next(member.name for member in stack.endpoints.etcd if member.client == leader.endpoint)
     await stack.wait_restarted(name, stack.kill(name))
 
@@ -201,7 +206,8 @@ async def test_rabbitmq_killed_while_jobs_run_loses_no_job(stack: Stack, film: F
 async def test_jobs_that_the_broker_lost_are_asked_for_again(stack: Stack, film: Film, tmp_path: Path):
     video = await stack.upload(film.path, title="jobs lost")
     await busy_worker(stack, video["id"])
-    assert await purge(stack, "transcode.bulk") > 0
+    # Of the pieces, the first ones are begun before there are messages for the others.
+    await eventually(lambda: purge(stack, "transcode.bulk"), deadline_s=120, what="there are jobs to lose")
     await assert_whole(stack, video, film, tmp_path)
 
 

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +95,25 @@ def end_worker(stack: Stack) -> int:
     return worker.pid
 
 
+@asynccontextmanager
+async def encoders_killed(stack: Stack) -> AsyncIterator[None]:
+    """Kill -9 of all that encodes meanwhile, and wait for nothing else in between: nothing is to escape."""
+    over = asyncio.Event()
+
+    def killed() -> bool:
+        for pid in encoders(stack):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        return over.is_set()
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(eventually(killed, deadline_s=300, what="the killing is over"))
+        try:
+            yield
+        finally:
+            over.set()
+
+
 async def test_a_job_that_kills_its_worker_each_time_is_given_up_and_never_asked_for_again(
     behind: Works, film: Path
 ):
@@ -130,14 +149,8 @@ async def test_dead_letters_tell_what_was_run_and_their_video_can_be_taken_up_ag
 ):
     stack = behind.stack
     video = await stack.upload(film, title="unlucky")
-
-    async def killed_until_given_up() -> dict[str, Any] | None:
-        for pid in encoders(stack):
-            os.kill(pid, signal.SIGKILL)
-        found = await stack.video(video["id"])
-        return found if found["status"] == "failed" else None
-
-    found = await eventually(killed_until_given_up, deadline_s=240, what="the video has failed")
+    async with encoders_killed(stack):
+        found = await stack.wait_status(video["id"], "failed", deadline_s=240)
     assert found["reason"] == "Given up after 2 attempts: ffmpeg was stopped by SIGKILL."
     assert found["omitted"], "nothing less was tried"
 

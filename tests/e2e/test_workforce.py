@@ -125,7 +125,8 @@ async def test_a_worker_that_must_end_at_once_hands_its_piece_back(behind: Works
         video_id = (await behind.stack.upload(film, title="one leaves"))["id"]
         piece = await piece_at(behind, video_id, "hasty")
         assert await ended(hasty) == 0
-    assert piece not in await behind.book.claimed(video_id, 0)
+    # The other worker may have it in hand already.
+    assert "hasty" not in (await behind.book.claimed(video_id, 0)).values()
     await assert_as_if_nothing_had_happened(behind, video_id, film)
     assert (await results(behind, video_id))[piece].worker == "transcoder-1"
     assert await behind.begun(video_id) == {}, "every start came to an end"

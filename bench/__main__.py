@@ -20,6 +20,7 @@ from bench import (
     machine,
     moves,
     objects,
+    relocation,
     report,
     serve,
     start,
@@ -65,6 +66,9 @@ BENCHMARKS: Final = {
         title="The ring table against consistent hashing", run=balance.run, rounds=1, quick_rounds=1
     ),
     "moves": Benchmark(title="Nodes come and go under load", run=moves.run, rounds=1, quick_rounds=1),
+    "relocation": Benchmark(
+        title="All of a node moves to another one", run=relocation.run, rounds=1, quick_rounds=1
+    ),
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,12 +18,16 @@ from typing import Final
 from uuid import uuid4
 
 from bench import http_load, memory
+from bench.measure import WALL, Trial, timed
 from services.admin.cli.client import AdminClient
 from services.local.endpoints import Endpoints
+from services.shared.content import ContentStore
 from services.shared.etcd import EtcdClient
+from services.shared.filenames import segment_file
 from services.shared.ring.table import RingTable
 from services.shared.stubs.tritontube.cluster.v1 import cluster_pb2 as pb
 from services.shared.topology import Topology
+from services.shared.video import new_video_id
 from tests.harness.ports import free_port
 
 _TRITONTUBE: Final = str(Path(sys.executable).with_name("tritontube"))
@@ -31,6 +36,7 @@ _PATIENCE_S: Final = 300.0
 _SETTLED_BYTES_PER_S: Final = 16e6
 """Copies that are too many go only when their owners have read theirs through, at background speed."""
 _POLL_S: Final = 0.2
+_AT_ONCE: Final = 8
 _RECEIVED: Final = re.compile(rb"^tritontube_storage_received_bytes_total ([\d.e+]+)$", re.MULTILINE)
 
 
@@ -93,9 +99,24 @@ class Members:
                 members.nodes.append(Node(address=node.address, pid=node.pid, data=Path(node.data)))
             yield members
 
+    async def fill(self, count: int, size_bytes: int) -> dict[str, str]:
+        """Store so many files of random bytes; their SHA-256 by key."""
+        names = iter([(new_video_id(), number) for number in range(count)])
+        digests: dict[str, str] = {}
+
+        async def fill(content: ContentStore) -> None:
+            for video_id, number in names:
+                data = os.urandom(size_bytes)
+                stored = await content.put(f"{video_id}/{segment_file('bench', 1, number)}", data)
+                digests[stored.key] = stored.sha256
+
+        async with ContentStore.connect(self.topology) as content:
+            await asyncio.gather(*(fill(content) for _ in range(_AT_ONCE)))
+        return digests
+
     @contextmanager
-    def spare(self, data: Path) -> Iterator[Node]:
-        """One more node, which is not a member yet; gone at the end."""
+    def spare(self, data: Path, **settings: str) -> Iterator[Node]:
+        """One more node with these settings, which is not a member yet; gone at the end."""
         address = f"127.0.0.1:{free_port()}"
         environment = {
             **os.environ,
@@ -104,6 +125,7 @@ class Members:
             "TRITONTUBE_DATA": str(data),
             "TRITONTUBE_LISTEN": address,
             "TRITONTUBE_METRICS_LISTEN": f"127.0.0.1:{free_port()}",
+            **settings,
         }
         command = (_TRITONTUBE, "storage")
         with data.with_suffix(".log").open("wb") as log:
@@ -187,3 +209,17 @@ async def _eventually(
         if monotonic() > deadline:
             raise RuntimeError(f"In {patience_s:.0f} s it did not come about that {what}.")
         await asyncio.sleep(_POLL_S)
+
+
+def copied(source: Path, target: Path) -> Trial:
+    """Copy a folder to the same disk; how long that took."""
+    os.sync()  # what was left to be written is not this one's to pay for
+
+    def copy() -> None:
+        subprocess.run(("cp", "-r", source, target), check=True)
+        subprocess.run(("sync", "-f", target), check=True)
+
+    try:
+        return {WALL.name: timed(copy)[WALL.name]}
+    finally:
+        shutil.rmtree(target)

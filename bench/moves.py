@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import shutil
-import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -16,15 +14,12 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from bench.machine import require_space
-from bench.measure import WALL, Metric, Row, Trial, compare, timed
-from bench.members import Members, Node, Toll
+from bench.measure import WALL, Metric, Row, Trial, compare
+from bench.members import Members, Node, Toll, copied
 from bench.stack import stack
 from bench.viewers import SLOW_S, Viewers
-from services.shared.content import ContentStore
-from services.shared.filenames import segment_file
 from services.shared.ring.placement import partition_of
 from services.shared.stubs.tritontube.cluster.v1 import cluster_pb2 as pb
-from services.shared.video import new_video_id
 
 _FILE_BYTES: Final = 350_000
 """The average of all segments of 4 s that a film of 1280x720 is made into here."""
@@ -33,7 +28,6 @@ _FILES: Final = 14_400
 _QUICK_FILES: Final = 1_440
 _COPIES: Final = 3
 _NODES: Final = 4
-_AT_ONCE: Final = 8
 _QUIET_S: Final = 20.0
 _SETTINGS: Final = {
     # Viewers read through the ring, not from the web process's memory.
@@ -91,7 +85,7 @@ async def _story(work: Path, count: int) -> Story:
     options = ("--transcoders", "0", "--storage-nodes", str(_NODES), "--replicas", str(_COPIES))
     with stack(work / "stack", *options, "--no-restart", **_SETTINGS) as endpoints:
         async with Members.of(endpoints) as members:
-            digests = await _fill(members, count)
+            digests = await members.fill(count, _FILE_BYTES)
             paths = {f"/content/{key}": digest for key, digest in digests.items()}
             web = urlsplit(endpoints.web).netloc
             with members.spare(work / "spare") as spare, Viewers.watching(web, paths) as viewers:
@@ -120,8 +114,8 @@ async def _scenes(members: Members, spare: Node, keys: Sequence[str]) -> AsyncIt
     began = monotonic()
     await members.kill(dying)
     toll = await members.change(pb.ChangeSpec(remove_dead=pb.RemoveDeadNode(node=dying.address)))
-    copied = await asyncio.to_thread(_copy, dying.data / "objects", dying.data / "copy")
-    yield replace(_scene(f"one of {_NODES} is killed", toll, keys), began=began, yardstick=copied)
+    plain = await asyncio.to_thread(copied, dying.data / "objects", dying.data / "copy")
+    yield replace(_scene(f"one of {_NODES} is killed", toll, keys), began=began, yardstick=plain)
 
 
 def _scene(subject: str, toll: Toll, keys: Sequence[str]) -> _Scene:
@@ -157,33 +151,3 @@ def _told(scene: _Scene, viewers: Viewers) -> dict[str, Trial]:
     }
     yardstick = {_COPY: scene.yardstick} if scene.yardstick else {}
     return {**yardstick, _RING: {**scene.measured, **seen}}
-
-
-async def _fill(members: Members, count: int) -> dict[str, str]:
-    """Store files; their SHA-256 by key."""
-    names = iter([(new_video_id(), number) for number in range(count)])
-    digests: dict[str, str] = {}
-
-    async def fill(content: ContentStore) -> None:
-        for video_id, number in names:
-            data = os.urandom(_FILE_BYTES)
-            stored = await content.put(f"{video_id}/{segment_file('bench', 1, number)}", data)
-            digests[stored.key] = stored.sha256
-
-    async with ContentStore.connect(members.topology) as content:
-        await asyncio.gather(*(fill(content) for _ in range(_AT_ONCE)))
-    return digests
-
-
-def _copy(source: Path, target: Path) -> Trial:
-    """Copy the files that a node held to the same disk."""
-    os.sync()  # what was left to be written is not this one's to pay for
-
-    def copy() -> None:
-        subprocess.run(("cp", "-r", source, target), check=True)
-        subprocess.run(("sync", "-f", target), check=True)
-
-    try:
-        return {WALL.name: timed(copy)[WALL.name]}
-    finally:
-        shutil.rmtree(target)

@@ -51,6 +51,8 @@ class AudioTrack(Record):
     role: SoundRole = SoundRole.PROGRAMME
     duration_samples: int
     """Length on the 48 kHz output timeline, in samples per channel."""
+    may_vary: bool = False
+    """Whether the number of channels may change on the way: each packet of the source says how many."""
 
     @property
     def name(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from services.shared.errors import PermanentJobError, TransientJobError
@@ -11,6 +12,7 @@ from services.shared.tracks import AAC_FRAME_SAMPLES, AAC_FRAMES_PER_SEGMENT, AU
 from services.transcoder import command
 from services.transcoder.command import Input
 from services.transcoder.encode import Encoded, finished
+from services.transcoder.piping import piped
 from services.transcoder.process import ExitError, Limits, Progress, run_ffmpeg
 from services.transcoder.track import MismatchError, SegmentSink, Shape, Track
 
@@ -93,11 +95,8 @@ async def encode_audio(
     withheld = _Withheld(kept, segments=-(-frames // AAC_FRAMES_PER_SEGMENT))
     output = Track(track.name, SHAPE, withheld)
 
-    def build(urls: Sequence[str]) -> list[str]:
-        return command.audio(source, plan, track, target=urls[0], until_samples=until)
-
     try:
-        await run_ffmpeg(build, [output.consume], limits=limits, on_progress=on_progress)
+        await _run(_Run(source=source, plan=plan, track=track, until=until), output, limits, on_progress)
         encoded = finished({track.name: output})
     except ExitError as error:
         raise PermanentJobError(f"Its sound could not be decoded. {error}") from error
@@ -107,6 +106,36 @@ async def encode_audio(
         raise TransientJobError(f"The sound came out {_length(encoded.frames)} long, not {_length(frames)}.")
     await withheld.release()
     return encoded if leading is None else _shortened(encoded, leading)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Run:
+    """What is to be encoded."""
+
+    source: Input
+    plan: Plan
+    track: AudioTrack
+    until: int | None
+
+    def straight(self, urls: Sequence[str]) -> list[str]:
+        """The command that encodes it from its source."""
+        return command.audio(self.source, self.plan, self.track, target=urls[0], until_samples=self.until)
+
+    def from_steadied(self, urls: Sequence[str]) -> list[str]:
+        """The command that encodes it from what another one has decoded."""
+        return command.audio_of_steadied(self.track, target=urls[0], until_samples=self.until)
+
+
+async def _run(
+    run: _Run, output: Track, limits: Limits, on_progress: Callable[[Progress], None] | None
+) -> None:
+    outputs = [output.consume]
+    if not run.track.may_vary:
+        await run_ffmpeg(run.straight, outputs, limits=limits, on_progress=on_progress)
+        return
+    decoding = command.steadied(run.source, run.plan, run.track)
+    async with piped(decoding, limits=limits) as decoded:
+        await run_ffmpeg(run.from_steadied, outputs, limits=limits, on_progress=on_progress, stdin=decoded)
 
 
 def _frames_of(samples: int) -> int:

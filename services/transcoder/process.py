@@ -107,6 +107,7 @@ async def run_ffmpeg(
     *,
     limits: Limits,
     on_progress: Callable[[Progress], None] | None = None,
+    stdin: Chunks | None = None,
 ) -> str:
     """Run ffmpeg with its outputs connected to `outputs`; return the tail of what it said on stderr.
 
@@ -115,10 +116,12 @@ async def run_ffmpeg(
         outputs: each gets the bytes of one output as they come; while it is busy ffmpeg may have to wait.
         limits: bounds of the process.
         on_progress: called about twice a second.
+        stdin: what it is given to read, as far as it does; None: nothing.
 
     Raises:
         ExitError: ffmpeg failed by itself.
         TransientJobError: a limit stopped the process.
+        TritonTubeError: whatever `stdin` raised.
     """
 
     async def reports(chunks: Chunks) -> None:
@@ -128,7 +131,7 @@ async def run_ffmpeg(
 
     with open_pipes(len(outputs)) as pipes:
         arguments = command.with_progress(build([pipe.url for pipe in pipes]))
-        return await _run(arguments, reports, dict(zip(pipes, outputs, strict=True)), limits)
+        return await _run(arguments, reports, dict(zip(pipes, outputs, strict=True)), limits, stdin)
 
 
 async def run(

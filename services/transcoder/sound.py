@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from services.shared.languages import distinct_titles
 from services.shared.tracks import AudioTrack, SoundRole
 from services.transcoder.source import AudioFacts
+
+_SELF_DESCRIBING: Final = frozenset({"ac3", "eac3", "dts", "mp1", "mp2", "mp3", "truehd", "mlp"})
+"""Codecs whose packets stand for themselves: in broadcasts, a film in 5.1 follows a trailer in stereo."""
 
 
 def sound_tracks(streams: Sequence[AudioFacts], *, duration_samples: int) -> tuple[AudioTrack, ...]:
@@ -28,6 +32,7 @@ def sound_tracks(streams: Sequence[AudioFacts], *, duration_samples: int) -> tup
             title=title,
             role=stream.role,
             duration_samples=duration_samples,
+            may_vary=stream.codec in _SELF_DESCRIBING,
         )
         for stream, title in zip(ordered, titles, strict=True)
     )

@@ -13,7 +13,7 @@ from services.transcoder.audio import encode_audio
 from services.transcoder.process import Limits
 from services.transcoder.sandbox import OPEN
 from tests.harness.media import Collector, packets, planned, run
-from tests.harness.sources import BIG_BUCK_BUNNY, Recipe
+from tests.harness.sources import BIG_BUCK_BUNNY, Recipe, ffmpeg, x264
 
 CLICK_S = 5.0
 CLICK = f"aevalsrc='if(between(t,{CLICK_S},{CLICK_S}+0.1),0.8*sin(2*PI*1000*t),0)':s=44100"
@@ -159,3 +159,45 @@ async def test_sound_that_does_not_end_with_the_video_is_refused_and_its_end_nev
     await encode_audio(source, plan, plan.audio[0], right)
     assert refused.numbers("a0") == [*range(kept)]
     assert refused.segments.items() <= right.segments.items()
+
+
+def changing_channels(folder: Path, codec: str, channels: tuple[int, ...]) -> Path:
+    """A film whose sound changes its number of channels every four seconds, with a click at 6 s."""
+    parts = []
+    for number, count in enumerate(channels):
+        part = folder / f"{number}.{codec}"
+        sound = f"aevalsrc='if(between(t+{4 * number},6,6.1),0.8*sin(2*PI*1000*t),0)':s=48000:d=4"
+        ffmpeg("-f", "lavfi", "-i", sound, "-ac", str(count), "-c:a", codec, str(part))
+        parts.append(part.read_bytes())
+    sound_path = folder / f"sound.{codec}"
+    sound_path.write_bytes(b"".join(parts))
+    film = folder / "film.mkv"
+    picture = f"testsrc2=size=160x90:rate=25:duration={4 * len(channels)}"
+    ffmpeg("-f", "lavfi", "-i", picture, "-i", str(sound_path), *x264(), "-c:a", "copy", str(film))
+    return film
+
+
+@pytest.mark.parametrize(
+    ("codec", "channels"),
+    [("ac3", (2, 6, 2)), ("ac3", (6, 2, 6)), ("eac3", (2, 6, 2)), ("mp2", (1, 2, 1))],
+    ids=["stereo first", "surround first", "e-ac-3", "mono first"],
+)
+async def test_sound_whose_number_of_channels_changes_stays_with_the_picture(codec, channels, tmp_path):
+    source, plan, _ = await planned(changing_channels(tmp_path, codec, channels))
+    collected = Collector()
+    encoded = await encode_audio(source, plan, plan.audio[0], collected)
+    assert encoded.frames == round(12 * AUDIO_RATE_HZ / AAC_FRAME_SAMPLES + 0.5) + 1
+    expected_s = click_s(Path(source.location)) + AAC_FRAME_SAMPLES / AUDIO_RATE_HZ
+    assert expected_s == pytest.approx(6.0, abs=0.05), "encoders have a delay of their own"
+    assert abs(click_s(collected.write("a0", tmp_path / "a0.mp4")) - expected_s) < TOLERANCE_S
+    leading = Collector()
+    await encode_audio(source, plan, plan.audio[0], leading, leading=LEADING)
+    assert leading.segments.items() <= collected.segments.items()
+
+
+async def test_sound_that_is_decoded_by_a_process_of_its_own_and_cannot_be_is_told(tmp_path):
+    source, plan, _ = await planned(changing_channels(tmp_path, "ac3", (2, 2)))
+    missing = plan.audio[0].model_copy(update={"index": 7})
+    with pytest.raises(PermanentJobError, match="could not be decoded") as caught:
+        await encode_audio(source, plan, missing, Collector())
+    assert "Stream map" in "\n".join(getattr(caught.value.__cause__, "__notes__", ()))

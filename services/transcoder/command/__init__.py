@@ -4,7 +4,7 @@ Every option here was found by experiment to matter; the reasons stand beside th
 or output come out in alphabetical order, which ffmpeg doesn't mind.
 """
 
-from services.transcoder.command.audio import audio
+from services.transcoder.command.audio import audio, audio_of_steadied, steadied
 from services.transcoder.command.compiling import with_progress
 from services.transcoder.command.counting import count_frames
 from services.transcoder.command.encoders import encode_blank
@@ -29,6 +29,7 @@ __all__ = [
     "SAMPLED_RELIEFS",
     "Input",
     "audio",
+    "audio_of_steadied",
     "count_frames",
     "encode_blank",
     "piece",
@@ -41,6 +42,7 @@ __all__ = [
     "remux",
     "sample",
     "sheets",
+    "steadied",
     "texts",
     "with_progress",
 ]

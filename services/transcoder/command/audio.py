@@ -11,6 +11,9 @@ from services.shared.tracks import AAC_FRAME_SAMPLES, AAC_FRAMES_PER_SEGMENT, AU
 from services.transcoder.command.compiling import compiled
 from services.transcoder.command.inputs import Input
 
+_HEADROOM_S: Final = 100
+"""NUT has no times before zero. What is as much earlier than the video is of no use to it."""
+_PIPED: Final = {"format": "nut", "protocol_whitelist": "pipe", "format_whitelist": "nut"}
 _AUDIO_BITRATE: Final = 128_000
 _MICROSECONDS: Final = 1_000_000
 
@@ -27,15 +30,41 @@ def audio(
         target: output URL.
         until_samples: where to stop instead; None: at the end.
     """
-    start_s = plan.start_ticks * plan.time_base.num / plan.time_base.den
-    end_s = (until_samples or track.duration_samples) / AUDIO_RATE_HZ
     opened = ffmpeg.input(source.url, copyts=None, **source.options)
+    stream, start_s = opened[f"a:{track.index}"], _start_s(plan)
+    return _fitted(stream, start_s, until_samples or track.duration_samples, target)
+
+
+def steadied(source: Input, plan: Plan, track: AudioTrack) -> list[str]:
+    """Decode one audio stream to standard output: in stereo and at one rate, whatever it changes on the way.
+
+    Whenever the number of channels changes, ffmpeg makes its filters anew. Those that count from the
+    beginning, to fill holes and to reach a length, must not be among them.
+    """
+    opened = ffmpeg.input(source.url, copyts=None, **source.options)
+    form = {"c:a": "pcm_f32le", "ac": 2, "ar": AUDIO_RATE_HZ, "format": "nut", "map_metadata": -1}
+    shift = f"asetpts=PTS-({_start_s(plan):.9f}-{_HEADROOM_S})/TB"
+    return compiled([opened[f"a:{track.index}"].output("pipe:1", af=shift, **form)])
+
+
+def audio_of_steadied(track: AudioTrack, *, target: str, until_samples: int | None = None) -> list[str]:
+    """The same as `audio`, from what `steadied` made, on standard input."""
+    opened = ffmpeg.input("pipe:0", copyts=None, **_PIPED)
+    return _fitted(opened["a:0"], _HEADROOM_S, until_samples or track.duration_samples, target)
+
+
+def _start_s(plan: Plan) -> float:
+    return plan.start_ticks * plan.time_base.num / plan.time_base.den
+
+
+def _fitted(stream: Any, start_s: float, samples: int, target: str) -> list[str]:
+    end_s = samples / AUDIO_RATE_HZ
     filters = (
         f"asetpts=PTS-({start_s:.9f})/TB,"
         f"aresample={AUDIO_RATE_HZ}:async=1:min_hard_comp=0.100:first_pts=0,"
         f"apad=whole_dur={end_s:.9f},atrim=end={end_s:.9f}"
     )
-    return compiled([opened[f"a:{track.index}"].output(target, af=filters, **_aac())])
+    return compiled([stream.output(target, af=filters, **_aac())])
 
 
 def _aac() -> dict[str, Any]:

@@ -77,6 +77,25 @@ async def test_high_dynamic_range_is_mapped_to_what_screens_show(
     assert abs(red - 128) <= 2
 
 
+@pytest.mark.parametrize("transfer", ["smpte2084", "bt2020-10"])
+@pytest.mark.parametrize("form", ["yuv420p10le", "yuv422p10le"])
+async def test_wide_gamuts_of_odd_sizes_are_converted(transfer: str, form: str, tmp_path: Path):
+    colours = ("-color_primaries", "bt2020", "-color_trc", transfer, "-colorspace", "bt2020nc")
+    codec = ("-c:v", "libvpx-vp9", "-deadline", "realtime", "-cpu-used", "8", *colours)
+    # Cut where every pixel has colours of its own: elsewhere filters make sizes even.
+    odd = f"format=yuv444p10le,crop=97:65:0:0:exact=1,format={form}"
+    path = made(tmp_path, "odd.mkv", "testsrc2=size=100x68:rate=25", *codec, filters=odd)
+    assert size_of(path) == "97,65"
+    out = await treated(path, tmp_path)
+    assert tags(out) == ["yuv420p", "tv", "bt709", "bt709", "bt709"]
+    assert size_of(out) == "96,64"
+
+
+def size_of(path: Path) -> str:
+    shown = ("-show_entries", "stream=width,height", "-of", "csv=p=0")
+    return run(["ffprobe", "-v", "error", *shown, str(path)]).decode().strip()
+
+
 async def test_pictures_in_rgb_get_the_matrix_that_they_are_labelled_with(tmp_path):
     codec = ("-c:v", "qtrle", "-pix_fmt", "rgb24")
     path = made(tmp_path, "red.mov", f"color=red:size={SIZE[0]}x{SIZE[1]}:rate=25", *codec)

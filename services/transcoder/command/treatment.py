@@ -29,6 +29,8 @@ def converted(video: Any, treatment: Treatment) -> Any:
         "matrixin": given.matrix,
         "rangein": "full" if treatment.full_range else "limited",
     }
+    # zscale refuses odd sizes of pictures whose colours have half the resolution.
+    video = video.filter("crop", "trunc(iw/2)*2", "trunc(ih/2)*2", 0, 0)
     bt709 = {"transfer": "bt709", "matrix": "bt709", "range": "limited"}
     if treatment.peak_nits is None:
         return video.filter("zscale", **said, **bt709, primaries="bt709").filter("format", "yuv420p10le")

@@ -54,10 +54,12 @@ _HLSJS = """() => {
 _CUES = """() => [...document.querySelector("video").textTracks].flatMap(
     (track) => [...(track.cues ?? [])].map((cue) => cue.text))"""
 _SHEET = ".shaka-player-ui-thumbnail-image-container img"
-# As the page itself does it: while Shaka loads, nothing is added to what it had before.
+# As the page itself does it: while Shaka loads, nothing is added to what it had before. It takes a growing
+# playlist for a live broadcast, and would show no captions in its last three segments, which may be all.
 _HLS = """(async () => {
     const { player } = tritontube;
     player.late.loaded(null);
+    player.shaka.configure("manifest.hls.liveSegmentsDelay", 0);
     await player.shaka.load(player.hls);
 })()"""
 

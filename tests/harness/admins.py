@@ -21,7 +21,7 @@ from services.shared.ring.requests import REQUEST_PREFIX, ChangeRequest
 from services.shared.ring.state import RingState, sync_key
 from services.shared.rpc import CHANNEL_OPTIONS
 from services.shared.topology import Topology
-from tests.harness.etcd import EtcdCluster
+from tests.harness.etcd import PATIENT_S, EtcdCluster
 from tests.harness.waiting import eventually
 
 NO_BROKER: Final = "amqp://guest:guest@127.0.0.1:1/"
@@ -57,7 +57,7 @@ class Instance:
 async def idle_admin(etcd: EtcdCluster, *, dead_after_s: float = 0.0) -> AsyncIterator[Instance]:
     """An instance with connections of its own, that takes no step by itself."""
     async with (
-        EtcdClient.connect(etcd.endpoints) as client,
+        EtcdClient.connect(etcd.endpoints, attempt_timeout_s=PATIENT_S) as client,
         Topology.follow(client) as topology,
         Admin.follow(client, topology, dead_after_s=dead_after_s) as admin,
     ):

@@ -8,7 +8,7 @@ import pytest
 import pytest_asyncio
 
 from services.shared.etcd import EtcdClient
-from tests.harness.etcd import EtcdCluster, etcd_members
+from tests.harness.etcd import PATIENT_S, EtcdCluster, etcd_members
 
 
 @pytest_asyncio.fixture(scope="session")
@@ -22,7 +22,7 @@ async def ring_member(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator
 async def ring_etcd(ring_member: EtcdCluster) -> AsyncIterator[EtcdCluster]:
     """One running etcd member without any keys. The test may kill it."""
     await ring_member.heal()
-    async with EtcdClient.connect(ring_member.endpoints) as client:
+    async with EtcdClient.connect(ring_member.endpoints, attempt_timeout_s=PATIENT_S) as client:
         for prefix in ("ring/", "tombstones/", "purged/"):
             await client.delete_prefix(prefix)
     yield ring_member
@@ -31,5 +31,5 @@ async def ring_etcd(ring_member: EtcdCluster) -> AsyncIterator[EtcdCluster]:
 @pytest_asyncio.fixture
 async def ring_client(ring_etcd: EtcdCluster) -> AsyncIterator[EtcdClient]:
     """A client of that member."""
-    async with EtcdClient.connect(ring_etcd.endpoints) as client:
+    async with EtcdClient.connect(ring_etcd.endpoints, attempt_timeout_s=PATIENT_S) as client:
         yield client

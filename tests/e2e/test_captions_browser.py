@@ -188,6 +188,22 @@ async def test_captions_given_early_are_shown_by_every_player_while_the_video_gr
     await stack.wait_status(uploaded["id"], "ready")
 
 
+async def test_pictures_that_come_before_the_player_knows_the_video_to_be_whole_are_shown_then(
+    stack: Stack, visitor: Viewer, video: Json, source_folder: Path
+) -> None:
+    uploaded = await stack.upload(LONG.recipe.make(source_folder))
+    await visitor.page.route("**/events", lambda route: route.abort())  # news come from here only
+    visitor.expect("Failed to load resource")
+    async with in_the_making(stack, uploaded["id"]):
+        await open_player(visitor, await stack.video(uploaded["id"]))
+        assert await visitor.page.evaluate("tritontube.player.shaka.isInProgress()")
+        await visitor.page.evaluate(
+            "video => tritontube.player.late.offer(video)", await stack.video(video["id"])
+        )
+        assert await visitor.page.evaluate(_IMAGES) == 0
+    await eventually(lambda: visitor.page.evaluate(_IMAGES), deadline_s=120, what="the seek bar has pictures")
+
+
 async def test_a_page_that_is_open_gets_pictures_and_the_verdict_without_being_loaded_again(
     stack: Stack, visitor: Viewer, source_folder: Path
 ) -> None:

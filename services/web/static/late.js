@@ -2,12 +2,15 @@
 
 const KIND = "subtitles";
 const TYPE = "text/vtt";
+/** About as often as Shaka looks whether a video still grows. */
+const AGAIN_MS = 2000;
 
 export class LateTracks {
   constructor() {
     this.shaka = null;
     this.video = null;
     this.added = new Set();
+    this.again = 0;
   }
 
   /** The player has loaded a manifest, or (null) has none any more. */
@@ -37,10 +40,15 @@ export class LateTracks {
     )).catch((error) => console.warn("late captions", error));
   }
 
-  /** A video in the making has no storyboard yet, and Shaka takes none for a video that still grows. */
+  /** A video in the making has none yet, and Shaka forgets what it was given when it loads a growing one anew. */
   async addPictures() {
     const url = this.video.status === "ready" && this.video.links.storyboard;
     if (!url || this.added.has(url) || this.shaka.getImageTracks().length) return;
+    if (this.shaka.isInProgress()) {
+      clearTimeout(this.again);
+      this.again = setTimeout(() => this.complete(), AGAIN_MS);
+      return;
+    }
     this.added.add(url);
     try {
       await this.shaka.addThumbnailsTrack(absolute(url), TYPE);

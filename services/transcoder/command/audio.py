@@ -12,7 +12,7 @@ from services.transcoder.command.compiling import compiled
 from services.transcoder.command.inputs import Input
 
 _HEADROOM_S: Final = 100
-"""NUT has no times before zero. What is as much earlier than the video is of no use to it."""
+"""NUT has no times before zero. What is as much earlier than the video is left out: all would be shifted."""
 _PIPED: Final = {"format": "nut", "protocol_whitelist": "pipe", "format_whitelist": "nut"}
 _AUDIO_BITRATE: Final = 128_000
 _MICROSECONDS: Final = 1_000_000
@@ -43,7 +43,7 @@ def steadied(source: Input, plan: Plan, track: AudioTrack) -> list[str]:
     """
     opened = ffmpeg.input(source.url, copyts=None, **source.options)
     form = {"c:a": "pcm_f32le", "ac": 2, "ar": AUDIO_RATE_HZ, "format": "nut", "map_metadata": -1}
-    shift = f"asetpts=PTS-({_start_s(plan):.9f}-{_HEADROOM_S})/TB"
+    shift = f"asetpts=PTS-({_start_s(plan):.9f}-{_HEADROOM_S})/TB,atrim=start=0"
     return compiled([opened[f"a:{track.index}"].output("pipe:1", af=shift, **form)])
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -163,6 +164,29 @@ def test_a_lost_index_is_rebuilt_and_strangers_are_left_alone(root):
             store.reconcile(partition_of(key))
         assert [info.key for info in store.index.of_video(VIDEO)] == [KEY]
         assert read(store, KEY) == b"content"
+
+
+def test_a_power_cut_may_cost_the_index_its_newest_changes_and_nothing_else(root, tmp_path):
+    after_the_cut = tmp_path / "after the cut"
+    removed, new = f"{VIDEO}/removed", f"{VIDEO}/new"
+    with writable(root) as folder:
+        for key in (KEY, removed):
+            put(folder.store, key, b"content")
+        kept = {path.name: path.read_bytes() for path in root.glob("index.sqlite*")}
+        put(folder.store, new, b"new content")
+        folder.store.remove(removed, epoch=1)
+        shutil.copytree(root, after_the_cut)
+    for name, content in kept.items():
+        (after_the_cut / name).write_bytes(content)
+    with writable(after_the_cut) as folder:
+        store = folder.store
+        assert not store.complete
+        assert store.index.get(removed)
+        assert store.index.get(new) is None
+        for partition in map(partition_of, (KEY, removed, new)):
+            store.reconcile(partition)
+        assert {info.key for info in store.index.of_video(VIDEO)} == {KEY, new}
+        assert read(store, new) == b"new content"
 
 
 def test_an_index_entry_without_its_object_is_dropped(root):

@@ -2,20 +2,15 @@
 
 The folders are the truth and the index follows them: an object is indexed after it is durable, and a change
 is acknowledged after it is indexed. What a crash left between the two is found by comparing both
-(`Store.reconcile`).
-
-One thread writes. Changes that arrive while it syncs a transaction share the next one, so many writers at
-once pay for one sync together.
+(`Store.reconcile`), and that is done after every unclean stop. So the index need not be synced with each
+change (write-ahead log, `synchronous = NORMAL`): a power cut may cost it the newest changes, not its order.
 """
 
 from __future__ import annotations
 
-import queue
 import sqlite3
 import threading
-from collections import Counter
 from collections.abc import Sequence
-from concurrent.futures import Future
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,8 +23,6 @@ from services.storage.disk.objectfile import ObjectInfo
 PAGE: Final = 1000
 """Most rows in one answer."""
 
-_BATCH: Final = 256
-_QUEUE: Final = 1024
 _SCHEMA_VERSION: Final = 1
 _SCHEMA: Final = f"""
 CREATE TABLE objects (
@@ -44,8 +37,12 @@ CREATE TABLE objects (
 CREATE INDEX objects_by_video ON objects (video_id, key);
 PRAGMA user_version = {_SCHEMA_VERSION};
 """
-_AT_PLACE: Final = "WHERE partition = ? AND key = ?"
+_AT_PLACE: Final = "FROM objects WHERE partition = ? AND key = ?"
+_DELETE: Final = f"DELETE {_AT_PLACE} RETURNING size_bytes"
+_ROW: Final = "INTO objects VALUES (?, ?, ?, ?, ?, ?)"
 _COLUMNS: Final = "key, size_bytes, sha256, stored_at_ms"
+
+_Row = tuple[int, str, str, int, bytes, int]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,42 +53,39 @@ class Totals:
     size_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Change:
-    key: str
-    info: ObjectInfo | None
-    done: Future[None]
-
-
 class Index:
     """The index of one node. Calls block; any thread may make them."""
 
     def __init__(self, path: Path) -> None:
         self._writer = _connect(path)
         self._reader = _connect(path)
+        self._writing = threading.Lock()
         self._reading = threading.Lock()
-        self._changes: queue.Queue[_Change | None] = queue.Queue(_QUEUE)
         self._files, size_bytes = _counted(self._writer)
         self.totals = Totals(files=sum(self._files), size_bytes=size_bytes)
         self._versions = [0] * PARTITIONS
-        self._thread = threading.Thread(target=self._write, name="index-writer", daemon=True)
-        self._thread.start()
 
     def add(self, info: ObjectInfo) -> None:
-        """Record an object; returns once that is durable.
+        """Record an object.
 
         Raises:
             sqlite3.Error: it could not be written.
         """
-        self._change(info.key, info)
+        row = (*_place(info.key), _video(info.key), info.size_bytes, info.sha256, info.stored_at_ms)
+        with self._writing:
+            is_new = self._writer.execute(f"INSERT {_ROW} ON CONFLICT DO NOTHING", row).rowcount
+            old_bytes = 0 if is_new else self._replace(row)
+            self._grow(info.key, files=is_new, size_bytes=info.size_bytes - old_bytes)
 
     def remove(self, key: str) -> None:
-        """Forget a key, recorded or not; returns once that is durable.
+        """Forget a key, recorded or not.
 
         Raises:
             sqlite3.Error: it could not be written.
         """
-        self._change(key, None)
+        with self._writing:
+            for (size_bytes,) in self._writer.execute(_DELETE, _place(key)).fetchall():
+                self._grow(key, files=-1, size_bytes=-size_bytes)
 
     def get(self, key: str) -> ObjectInfo | None:
         """What is recorded of a key."""
@@ -120,9 +114,7 @@ class Index:
         return self._select("(partition, key) > (?, ?)", start, order="partition, key")
 
     def close(self) -> None:
-        """Write what was asked for and let go of the file."""
-        self._changes.put(None)
-        self._thread.join()
+        """Let go of the file, with all of it synced."""
         self._reader.close()
         self._writer.close()
 
@@ -134,11 +126,6 @@ class Index:
     ) -> None:
         self.close()
 
-    def _change(self, key: str, info: ObjectInfo | None) -> None:
-        change = _Change(key, info, Future())
-        self._changes.put(change)
-        change.done.result()
-
     def _select(self, where: str, values: Sequence[object], *, order: str) -> list[ObjectInfo]:
         statement = f"SELECT {_COLUMNS} FROM objects WHERE {where} ORDER BY {order} LIMIT {PAGE}"  # noqa: S608 - constants
         with self._reading, closing(self._reader.execute(statement, values)) as rows:
@@ -147,46 +134,25 @@ class Index:
                 for key, size_bytes, sha256, stored_at_ms in rows
             ]
 
-    def _write(self) -> None:
-        ended = False
-        while not ended:
-            batch = [self._changes.get()]
-            while len(batch) < _BATCH and not self._changes.empty():
-                batch.append(self._changes.get())
-            ended = None in batch
-            self._commit([change for change in batch if change])
+    def _replace(self, row: _Row) -> int:
+        """Record a known object anew; return how long it was."""
+        (old_bytes,) = self._writer.execute(f"SELECT size_bytes {_AT_PLACE}", row[:2]).fetchone()
+        self._writer.execute(f"REPLACE {_ROW}", row)
+        return int(old_bytes)
 
-    def _commit(self, batch: list[_Change]) -> None:
-        grown, size_bytes = Counter[int](), self.totals.size_bytes
-        try:
-            with self._writer:
-                for change in batch:
-                    more_files, more_bytes = self._apply(change)
-                    grown[partition_of(change.key)] += more_files
-                    size_bytes += more_bytes
-        except Exception as error:  # noqa: BLE001 - each waiting thread must hear of it, and this one go on
-            for change in batch:
-                change.done.set_exception(error)
-            return
-        self.totals = Totals(files=self.totals.files + grown.total(), size_bytes=size_bytes)
-        for partition, more_files in grown.items():
-            self._files[partition] += more_files
-            self._versions[partition] += 1
-        for change in batch:
-            change.done.set_result(None)
+    def _grow(self, key: str, *, files: int, size_bytes: int) -> None:
+        partition = partition_of(key)
+        self.totals = Totals(files=self.totals.files + files, size_bytes=self.totals.size_bytes + size_bytes)
+        self._files[partition] += files
+        self._versions[partition] += 1
 
-    def _apply(self, change: _Change) -> tuple[int, int]:
-        """Make one change; return by how much the totals grow."""
-        place = (partition_of(change.key), change.key)
-        old = self._writer.execute(f"SELECT size_bytes FROM objects {_AT_PLACE}", place).fetchone()  # noqa: S608 - a constant
-        files, size_bytes = (-1, -old[0]) if old else (0, 0)
-        if change.info is None:
-            self._writer.execute(f"DELETE FROM objects {_AT_PLACE}", place)  # noqa: S608 - a constant
-            return files, size_bytes
-        info = change.info
-        row = (*place, info.key.partition("/")[0], info.size_bytes, info.sha256, info.stored_at_ms)
-        self._writer.execute("INSERT OR REPLACE INTO objects VALUES (?, ?, ?, ?, ?, ?)", row)
-        return files + 1, size_bytes + info.size_bytes
+
+def _place(key: str) -> tuple[int, str]:
+    return partition_of(key), key
+
+
+def _video(key: str) -> str:
+    return key.partition("/")[0]
 
 
 def _counted(connection: sqlite3.Connection) -> tuple[list[int], int]:
@@ -200,10 +166,13 @@ def _counted(connection: sqlite3.Connection) -> tuple[list[int], int]:
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    """Open the index, made if it is missing. Each connection is used by one thread at a time."""
-    connection = sqlite3.connect(path, check_same_thread=False, timeout=30)
+    """Open the index, made if it is missing. Each connection is used by one thread at a time.
+
+    A statement is a transaction: nothing here needs two that stand or fall together.
+    """
+    connection = sqlite3.connect(path, check_same_thread=False, timeout=30, isolation_level=None)
     connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA synchronous = NORMAL")
     if connection.execute("PRAGMA user_version").fetchone()[0] != _SCHEMA_VERSION:
         connection.executescript(_SCHEMA)
     return connection

@@ -165,10 +165,14 @@ class StorageServicer(storage_pb2_grpc.StorageServiceServicer):
         begin = partial(Reading.begin, offset=request.offset_bytes, length=request.length_bytes)
         async with self._gets, self._threads.holding(begin, self._store, key) as reading:
             # A small file is known to be sound before a word is said about it.
-            yield storage_pb2.GetResponse(info=to_wire(reading.info))
+            facts: storage_pb2.FileInfo | None = to_wire(reading.info)
+            if not (request.joined and reading.block):
+                yield storage_pb2.GetResponse(info=facts)
+                facts = None
             while block := reading.block:
                 for at in range(0, len(block), CHUNK_BYTES):
-                    yield storage_pb2.GetResponse(chunk=block[at : at + CHUNK_BYTES])
+                    yield storage_pb2.GetResponse(info=facts, chunk=block[at : at + CHUNK_BYTES])
+                    facts = None
                 metrics.SENT.inc(len(block))
                 if reading.closed:
                     return

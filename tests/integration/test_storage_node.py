@@ -80,6 +80,21 @@ async def test_a_file_comes_back_as_it_was_put_whole_and_in_ranges(node, key, ep
         await get(node, key, offset=len(data) + 1)
 
 
+@pytest.mark.parametrize("data", [b"", b"x", bytes(2 * CHUNK_BYTES + 1)])
+@pytest.mark.parametrize("joined", [True, False])
+async def test_the_facts_come_first_and_with_data_only_for_those_who_know_of_that(
+    node, key, epoch, data, joined
+):
+    await put(node, key, data, epoch=epoch)
+    async with node.stub() as stub:
+        request = storage_pb2.GetRequest(key=key, joined=joined)
+        messages = [message async for message in stub.Get(request, timeout=30.0)]
+    assert messages[0].info.size_bytes == len(data)
+    assert bool(messages[0].chunk) == (joined and bool(data))
+    assert not any(message.HasField("info") for message in messages[1:])
+    assert b"".join(message.chunk for message in messages) == data
+
+
 async def test_the_same_content_again_is_fine_and_other_content_is_refused(node, key, epoch):
     assert (await put(node, key, b"content", epoch=epoch)).created
     assert not (await put(node, key, b"content", epoch=epoch)).created

@@ -26,10 +26,11 @@ STALL_TIMEOUT_S: Final = 2.0
 class Download:
     """A range of a file on its way from one node."""
 
-    def __init__(self, node: str, call: UnaryStreamCall[Any, Any], file: StoredFile) -> None:
+    def __init__(self, node: str, call: UnaryStreamCall[Any, Any], opening: storage_pb2.GetResponse) -> None:
         self._call = call
+        self._came_first = opening.chunk
         self.node = node
-        self.file = file
+        self.file = StoredFile.from_wire(opening.info)
 
     async def read(self) -> bytes:
         """The next chunk; empty at the end.
@@ -38,6 +39,9 @@ class Download:
             UnavailableError: the stream broke or stalled.
             CorruptFileError: the copy turned out to be damaged.
         """
+        if chunk := self._came_first:
+            self._came_first = b""
+            return chunk
         async with bounded(self.node, STALL_TIMEOUT_S):
             message = await self._call.read()
         return message.chunk if isinstance(message, storage_pb2.GetResponse) else b""
@@ -76,7 +80,9 @@ class Nodes:
             CorruptFileError: its copy is damaged.
         """
         stub = await self._channels.stub(node)
-        call = stub.Get(storage_pb2.GetRequest(key=key, offset_bytes=offset, length_bytes=length))
+        call = stub.Get(
+            storage_pb2.GetRequest(key=key, offset_bytes=offset, length_bytes=length, joined=True)
+        )
         try:
             async with bounded(node, ANSWER_TIMEOUT_S):
                 return Download(node, call, _opening(node, await call.read()))
@@ -107,10 +113,10 @@ def _requests(key: str, part: Part, epoch: int) -> AsyncIterator[storage_pb2.Put
     )
 
 
-def _opening(node: str, message: object) -> StoredFile:
+def _opening(node: str, message: object) -> storage_pb2.GetResponse:
     if not isinstance(message, storage_pb2.GetResponse):
         raise UnavailableError(f"{node} ended the stream without a word.")
-    return StoredFile.from_wire(message.info)
+    return message
 
 
 @asynccontextmanager

@@ -15,11 +15,15 @@ def children(name: str, parent: int | None = None) -> list[int]:
 
 def alive(pid: int) -> bool:
     """Whether a process exists and is more than a zombie."""
+    return state(pid) not in {"", "Z"}
+
+
+def state(pid: int) -> str:
+    """A process's state, as `ps` shows it: R, S, T (stopped), Z (zombie), ...; empty: there is none."""
     try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except (FileNotFoundError, ProcessLookupError):
-        return False
-    return state != "Z"
+        return ""
 
 
 def _status(folder: Path) -> tuple[str, int] | None:

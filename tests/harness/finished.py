@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from services.admin.admin import Admin
 from services.admin.jobs.desk import JobDesk
@@ -55,6 +56,10 @@ class Archive:
 
     async def made_from(self, path: Path) -> Video:
         """A video that has been uploaded, processed and verified."""
+        return await self.finished(await self.uploaded(path))
+
+    async def uploaded(self, path: Path) -> Video:
+        """A video that has been uploaded just now."""
         data = await asyncio.to_thread(path.read_bytes)
         video = Video(
             id=new_video_id(),
@@ -73,6 +78,10 @@ class Archive:
         await self.storage.client.put(keys.video(video.id), video.encode())
         await self.storage.client.put(keys.active(video.id), b"")
         await Dispatcher(self.broker).plan(video)
+        return video
+
+    async def finished(self, video: Video) -> Video:
+        """A video, once it has been processed and verified."""
         await eventually(
             lambda: self._is_verified(video.id), deadline_s=_DEADLINE_S, what="it is finished and verified"
         )
@@ -137,9 +146,27 @@ class Archive:
         return video.verdict is not None
 
 
+_IMPATIENT: Final = ("--sweep-interval-s", "0.5", "--unserved-after-s", "1")
+
+
 @asynccontextmanager
-async def archive(storage: StorageCluster, amqp_url: str, folder: Path) -> AsyncIterator[Archive]:
-    """An archive without any videos yet; those that other tests have left half-made are nobody's business."""
+async def archive(
+    storage: StorageCluster,
+    amqp_url: str,
+    folder: Path,
+    *,
+    options: Sequence[str] = _IMPATIENT,
+    env: Mapping[str, str] | None = None,
+) -> AsyncIterator[Archive]:
+    """An archive without any videos yet; those that other tests have left half-made are nobody's business.
+
+    Args:
+        storage: the ring.
+        amqp_url: the broker.
+        folder: for the worker's log, and its scratch files in `work`.
+        options: what the worker is told besides.
+        env: its environment, on top of our own.
+    """
     for unfinished in (keys.ACTIVE, keys.UNVERIFIED):
         await storage.client.delete_prefix(unfinished)
     worker = ServerProcess(
@@ -147,9 +174,10 @@ async def archive(storage: StorageCluster, amqp_url: str, folder: Path) -> Async
             *(sys.executable, "-m", "services.transcoder", "--instance", "curator"),
             *("--work-dir", str(folder / "work"), "--amqp-url", amqp_url),
             *("--etcd-endpoints", ",".join(storage.etcd.endpoints)),
-            *("--sweep-interval-s", "0.5", "--unserved-after-s", "1"),
+            *options,
         ],
         log=folder / "worker.log",
+        env=env or {},
     )
     async with (
         storage.content() as content,

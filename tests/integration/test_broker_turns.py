@@ -97,6 +97,40 @@ async def test_both_are_given_up_when_the_connection_is_lost(vhost: VirtualHost)
     assert sorted(shop.finished) == ["piece-1", "piece-2"]
 
 
+async def test_a_job_that_came_back_is_done_alone(vhost: VirtualHost) -> None:
+    """It may be what ended its worker; others are left to other workers."""
+    shop, other = Workshop(), Workshop()
+    shop.hold_winding_up("piece-1", "piece-2")
+    async with worker(vhost.url, shop):
+        await publish(vhost, "piece-1", "piece-2")
+        await eventually(lambda: len(shop.begun) == 2, what="two are taken")
+        await vhost.cut("transcoder worker-1")
+        await eventually(lambda: len(shop.begun) > 2, deadline_s=60, what="one of them is taken again")
+        [left] = {"piece-1", "piece-2"} - {shop.begun[-1]}
+        async with worker(vhost.url, other, instance="worker-2"):
+            await eventually(lambda: other.finished == [left], deadline_s=60, what="the other one is done")
+        assert len(shop.begun) == 3
+        shop.release()
+        await eventually(lambda: shop.finished, what="it is done")
+
+
+async def test_a_job_that_came_back_waits_for_the_one_that_is_wound_up(vhost: VirtualHost) -> None:
+    shop = Workshop()
+    shop.hold("piece-1")
+    async with worker(vhost.url, shop) as running:
+        await publish(vhost, "piece-1")
+        await eventually(lambda: shop.begun, what="it is taken")
+        running.cancel()
+        await eventually(running.done, what="it is handed back")
+    shop.hold_winding_up("urgent")
+    await publish(vhost, "urgent", queue=FIRST_QUEUE)
+    async with worker(vhost.url, shop):
+        await eventually(lambda: vhost.unsettled(BULK_QUEUE), deadline_s=60, what="it is taken again")
+        assert shop.begun == ["piece-1", "urgent"]
+        shop.release()
+        await eventually(lambda: shop.finished == ["urgent", "piece-1"], what="both are done")
+
+
 async def test_the_ui_shows_both(vhost: VirtualHost) -> None:
     shop = Workshop()
     shop.hold_winding_up("piece-1")

@@ -37,6 +37,11 @@ class Delivery:
         """What it says."""
         return from_message(self.message, queue=self.queue)
 
+    @property
+    def has_come_back(self) -> bool:
+        """Whether somebody may have had it before, and lost or returned it."""
+        return bool(self.message.redelivered)
+
     def lost(self) -> Awaitable[object]:
         """Done when the channel is gone, and the message no longer ours."""
         return self.channel.closed()

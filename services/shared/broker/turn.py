@@ -3,6 +3,10 @@
 When the processor's part of a job is over, the rest is waiting for others: disks, acknowledgements, records.
 A worker that did nothing meanwhile would lose that time, and the time that the next job takes to get going,
 once for every job. So whoever does a job may say that its turn is over, a little before it is.
+
+A job that has come back may have ended the worker that had it, and may do so again. Nobody can tell which of
+two jobs did that, and a start without an end counts against both. So what has come back is done alone: a job
+shares the fate of another one at most once.
 """
 
 from __future__ import annotations
@@ -60,12 +64,15 @@ class Hands:
 
     async def take_on(self, delivery: Delivery) -> None:
         """Begin a job; returns when the next one may begin."""
+        if delivery.has_come_back:
+            await self._finish(self._jobs)
         turn = Turn()
         job = asyncio.ensure_future(self._perform(delivery, turn))
         before = set(self._jobs)
         self._jobs.add(job)
         await first_of(turn.ended(), asyncio.wait({job}))
-        await self._finish(before | ({job} if job.done() else set()))
+        alone = job.done() or delivery.has_come_back
+        await self._finish(before | ({job} if alone else set()))
 
     def _cancel(self) -> None:
         for job in self._jobs:

@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from pathlib import Path
 
 
 def children(name: str, parent: int | None = None) -> list[int]:
     """Ids of the processes called `name` whose parent is `parent` (this process, unless told)."""
-    parent = os.getpid() if parent is None else parent
-    processes = (folder for folder in Path("/proc").iterdir() if folder.name.isdigit())
-    return [int(folder.name) for folder in processes if _status(folder) == (name, parent)]
+    return children_of({os.getpid() if parent is None else parent}, {name})
+
+
+def children_of(parents: Collection[int], names: Collection[str]) -> list[int]:
+    """Ids of the processes called one of `names` whose parent is one of `parents`, in one look at all."""
+    found = []
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit() and (status := _status(folder)):
+            name, parent = status
+            if parent in parents and name in names:
+                found.append(int(folder.name))
+    return found
 
 
 def alive(pid: int) -> bool:

@@ -16,7 +16,8 @@ import httpx
 from services.shared.catalog import VERIFY, Catalog, Starts, WorkBook, keys
 from services.shared.etcd import EtcdClient
 from services.shared.stubs.tritontube.storage.v1 import storage_pb2, storage_pb2_grpc
-from tests.harness.children import children
+from tests.harness.children import children_of
+from tests.harness.plain_http import NO_TLS
 from tests.harness.stack import Stack
 from tests.harness.waiting import eventually
 
@@ -47,8 +48,8 @@ class Works:
     @property
     def encoders(self) -> list[int]:
         """Processes of ffmpeg and ffprobe that the workers have running."""
-        workers = [worker.pid for worker in self.stack.endpoints.transcoders]
-        return [pid for name in ("ffmpeg", "ffprobe") for worker in workers for pid in children(name, worker)]
+        workers = {worker.pid for worker in self.stack.endpoints.transcoders if worker.pid}
+        return children_of(workers, {"ffmpeg", "ffprobe"})
 
     async def begun(self, video_id: str, generation: int = 0) -> dict[str, list[str]]:
         """Who began which task and has not said how it ended; looking at the video as a whole is no task."""
@@ -129,7 +130,9 @@ class Works:
         assert broker.user is not None
         assert broker.password is not None
         auth = (broker.user, broker.password)
-        async with httpx.AsyncClient(base_url=f"{broker.management}api/", auth=auth, timeout=30) as http:
+        async with httpx.AsyncClient(
+            base_url=f"{broker.management}api/", auth=auth, timeout=30, verify=NO_TLS
+        ) as http:
             return (await http.request(method, path, **content)).raise_for_status().json()
 
 

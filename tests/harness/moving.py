@@ -16,6 +16,7 @@ from services.shared.video import new_video_id
 from tests.harness.changes import Changes
 from tests.harness.etcd import EtcdCluster
 from tests.harness.ledger import misplaced
+from tests.harness.plain_http import NO_TLS
 from tests.harness.ports import free_port
 from tests.harness.storage import StorageCluster, StorageNode, storage_cluster
 from tests.harness.waiting import eventually
@@ -124,6 +125,6 @@ class Meter:
 
     async def read(self, name: str) -> float:
         """The value of a counter or gauge that has no labels."""
-        async with httpx.AsyncClient(timeout=30) as http:
+        async with httpx.AsyncClient(timeout=30, verify=NO_TLS) as http:
             lines = (await http.get(f"http://{self._address}/metrics")).raise_for_status().text.splitlines()
         return next(float(line.split()[1]) for line in lines if line.startswith(f"{name} "))

@@ -22,6 +22,7 @@ import httpx
 import pytest
 
 from services.local.rabbitmq import RabbitServer
+from tests.harness.plain_http import NO_TLS
 from tests.harness.ports import free_port
 from tests.harness.waiting import eventually
 
@@ -236,7 +237,10 @@ async def virtual_host(rabbit: RabbitProcess) -> AsyncIterator[VirtualHost]:
     server, starts = rabbit.server, rabbit.starts
     name = f"test-{uuid4().hex[:12]}"
     async with httpx.AsyncClient(
-        base_url=f"{server.management_url}api/", auth=(server.user, server.password), timeout=30
+        base_url=f"{server.management_url}api/",
+        auth=(server.user, server.password),
+        timeout=30,
+        verify=NO_TLS,
     ) as http:
         (await http.put(f"vhosts/{name}")).raise_for_status()
         (await http.put(f"permissions/{name}/{server.user}", json=_ALL)).raise_for_status()

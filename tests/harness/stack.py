@@ -19,7 +19,8 @@ from services.local import endpoints, processes, status
 from services.local.child import State
 from services.local.endpoints import Endpoints
 from services.local.status import ChildStatus
-from tests.harness.waiting import eventually
+from tests.harness.plain_http import NO_TLS
+from tests.harness.waiting import POLL_S, eventually
 
 TRITONTUBE = str(Path(sys.executable).with_name("tritontube"))
 
@@ -27,6 +28,8 @@ _READY_DEADLINE_S = 180.0
 _STOP_DEADLINE_S = 120.0
 _RESTART_DEADLINE_S = 90.0
 _COMMAND_DEADLINE_S = 300.0
+_LASTING = frozenset({"ready", "failed"})
+_PATIENT_POLL_S = 0.25
 
 Json = dict[str, Any]
 
@@ -134,7 +137,8 @@ class Stack:
             final = video["status"] in {wanted, "failed"}
             return video if final else None
 
-        video = await eventually(reached, deadline_s=deadline_s, what=f"video is {wanted}")
+        poll_s = _PATIENT_POLL_S if wanted in _LASTING else POLL_S
+        video = await eventually(reached, deadline_s=deadline_s, what=f"video is {wanted}", poll_s=poll_s)
         assert video["status"] == wanted, video
         return video
 
@@ -159,7 +163,7 @@ class Stack:
         return child if child.state == State.READY and child.pid != killed else None
 
     def _request(self, method: str, path: str, **content: Any) -> httpx.Response:
-        with httpx.Client(base_url=self.endpoints.web, trust_env=False, timeout=60.0) as http:
+        with httpx.Client(base_url=self.endpoints.web, trust_env=False, timeout=60.0, verify=NO_TLS) as http:
             return http.request(method, path, headers={"Accept": "application/json"}, **content)
 
 

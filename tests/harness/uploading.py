@@ -9,6 +9,8 @@ from typing import Any
 
 import httpx
 
+from tests.harness.plain_http import NO_TLS
+
 _BOUNDARY = "tritontube-test-boundary"
 _CHUNK_BYTES = 64 * 1024
 
@@ -38,7 +40,7 @@ class GatedUpload:
         return dict(answer.json())
 
     async def _post(self) -> httpx.Response:
-        async with httpx.AsyncClient(trust_env=False, timeout=120) as http:
+        async with httpx.AsyncClient(trust_env=False, timeout=120, verify=NO_TLS) as http:
             return await http.post(
                 f"{self._url}/upload",
                 content=self._body(),

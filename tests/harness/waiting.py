@@ -11,7 +11,7 @@ from typing import Any, TypeVar, overload
 
 T = TypeVar("T")
 
-_POLL_S = 0.05
+POLL_S = 0.05
 
 
 class DeadlineError(TimeoutError):
@@ -20,20 +20,31 @@ class DeadlineError(TimeoutError):
 
 @overload
 async def eventually(
-    predicate: Callable[[], Awaitable[T | None]], *, deadline_s: float = ..., what: str = ...
+    predicate: Callable[[], Awaitable[T | None]],
+    *,
+    deadline_s: float = ...,
+    what: str = ...,
+    poll_s: float = ...,
 ) -> T: ...
 
 
 @overload
-async def eventually(predicate: Callable[[], T | None], *, deadline_s: float = ..., what: str = ...) -> T: ...
+async def eventually(
+    predicate: Callable[[], T | None], *, deadline_s: float = ..., what: str = ..., poll_s: float = ...
+) -> T: ...
 
 
 async def eventually(
-    predicate: Callable[[], Any], *, deadline_s: float = 30.0, what: str = "condition"
+    predicate: Callable[[], Any],
+    *,
+    deadline_s: float = 30.0,
+    what: str = "condition",
+    poll_s: float = POLL_S,
 ) -> Any:
     """Return the first truthy value of `predicate` (sync or async), polled until `deadline_s` seconds passed.
 
-    Exceptions of the predicate count as "not yet" and are shown when time runs out.
+    Exceptions of the predicate count as "not yet" and are shown when time runs out. What stays true once it
+    is, and takes long, may be looked at less often (`poll_s`): each look at a server costs it something.
 
     Raises:
         DeadlineError: naming `what`, with the last value or error seen.
@@ -50,7 +61,7 @@ async def eventually(
             if value:
                 return value
             last = value
-        await asyncio.sleep(_POLL_S)
+        await asyncio.sleep(poll_s)
     cause = last if isinstance(last, Exception) else None
     raise DeadlineError(f"{what}: not within {deadline_s} s; last seen: {last!r}") from cause
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import httpx
 
+from tests.harness.plain_http import NO_TLS
 from tests.harness.ports import free_port
 from tests.harness.server_process import ServerProcess
 from tests.harness.waiting import eventually
@@ -68,7 +69,7 @@ class WebProcess:
         """A client that asks for JSON, and follows no redirects."""
         headers = {"Accept": "application/json"}
         async with httpx.AsyncClient(
-            base_url=self.url, headers=headers, trust_env=False, timeout=60.0, **options
+            base_url=self.url, headers=headers, trust_env=False, timeout=60.0, verify=NO_TLS, **options
         ) as http:
             yield http
 
@@ -91,7 +92,7 @@ class WebProcess:
 
     async def _is_ready(self) -> bool:
         assert self.server.running, self.server.log_tail()
-        async with httpx.AsyncClient(trust_env=False, timeout=5.0) as http:
+        async with httpx.AsyncClient(trust_env=False, timeout=5.0, verify=NO_TLS) as http:
             return (await http.get(f"{self.url}/readyz")).is_success
 
 

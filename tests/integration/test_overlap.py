@@ -26,10 +26,9 @@ from tests.harness.sources import Recipe, x264
 from tests.harness.storage import StorageCluster
 from tests.harness.waiting import eventually, took_no_longer
 
-_FILM = Recipe(name="seams", size="640x360", duration_s=24, video=x264("-g", "50"))
-"""Cut at frames 0, 100, 300 and 500 for three workers; the last piece by rung."""
-_FRAMES = 600
-_DEADLY_FRAME = 300
+_FILM = Recipe(name="seams", size="426x240", duration_s=44, video=x264("-g", "50"))
+"""For three workers it is cut into a piece of 4 s and two of 20 s."""
+_FRAMES, _DEADLY_FRAME = 1100, 600
 _ATTEMPTS = 2
 _STALL_S = 8
 _STOPPED_WITHIN_S = 2.0

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Awaitable, Callable
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 from services.shared.content import ContentStore
 from services.shared.errors import TooLargeError
@@ -20,7 +19,7 @@ RECEIVED: Final = Counter("tritontube_upload_bytes_total", "Bytes of originals r
 
 
 class Intake:
-    """Takes one file. Leaving its context before `finish` stops whatever is still being stored."""
+    """Takes one file. Closing it before `finish` stops whatever is still being stored."""
 
     def __init__(
         self,
@@ -42,16 +41,9 @@ class Intake:
         self._size_bytes = 0
         self._hash = hashlib.sha256()
 
-    async def __aenter__(self) -> Self:
-        """Begin."""
-        await self._parts.__aenter__()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def aclose(self) -> None:
         """Make sure that nothing is being stored any more."""
-        await self._parts.__aexit__(kind, error, trace)
+        await self._parts.aclose()
 
     async def write(self, data: memoryview) -> None:
         """Take more bytes.

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 from services.shared.content import ContentStore, StoredFile
 
@@ -26,7 +25,7 @@ async def _ignore(_: StoredFile) -> None:
 
 
 class Parts:
-    """Stores a row of parts. Leaving its context before `finish` stops whatever is still being stored."""
+    """Stores a row of parts. Closing it before `finish` stops whatever is still being stored."""
 
     def __init__(
         self,
@@ -47,13 +46,7 @@ class Parts:
         self.begun = 0
         """So many parts have been begun."""
 
-    async def __aenter__(self) -> Self:
-        """Begin."""
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def aclose(self) -> None:
         """Make sure that nothing is being stored any more."""
         if self._settling:
             self._settling.cancel()

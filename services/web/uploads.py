@@ -106,7 +106,7 @@ class Uploads:
         announcement = Announcement(
             etcd=self._etcd, catalog=self._catalog, instance=self._settings.instance, video_id=video_id
         )
-        async with announcement, self._intake(video_id, announcement) as intake:
+        async with announcement, aclosing(self._intake(video_id, announcement)) as intake:
             form = _Form(intake)
             body = body_of(request, idle_timeout_s=self._settings.upload_idle_timeout_s)
             async with aclosing(read_form(body, boundary)) as events:

@@ -71,7 +71,7 @@ class Receiver:
             async with receiving as reception:
                 coming_bytes = _coming(request, reception.upload)
                 take = Take(reception, store=self._store, coming_bytes=coming_bytes, checksum=wanted)
-                async with take:
+                async with aclosing(take):
                     video = await self._fill(take, request, upload_id)
         await self._submit(video)
         return reception.upload

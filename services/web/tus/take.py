@@ -6,9 +6,6 @@ behind. With a checksum the request counts as a whole or not at all: nothing is 
 
 from __future__ import annotations
 
-from types import TracebackType
-from typing import Self
-
 from services.shared.catalog import Reception
 from services.shared.content import ContentStore, StoredFile
 from services.shared.errors import TooLargeError
@@ -21,7 +18,7 @@ from services.web.tus.headers import Checksum
 
 
 class Take:
-    """Takes one request's body. Leaving its context stops whatever is still being stored."""
+    """Takes one request's body. Closing it stops whatever is still being stored."""
 
     def __init__(
         self,
@@ -49,16 +46,9 @@ class Take:
             on_stored=self._stored,
         )
 
-    async def __aenter__(self) -> Self:
-        """Begin."""
-        await self._parts.__aenter__()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def aclose(self) -> None:
         """Make sure that nothing is being stored any more."""
-        await self._parts.__aexit__(kind, error, trace)
+        await self._parts.aclose()
 
     async def begin(self) -> None:
         """Copy the tail where it is needed again, before anything else.

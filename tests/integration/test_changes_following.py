@@ -15,7 +15,16 @@ from services.admin.membership.housekeeping import Housekeeping
 from services.shared.etcd import EtcdClient
 from services.shared.ring.progress import Progress
 from services.shared.ring.requests import ChangeRequest, ChangeSpec, RequestState, request_key
-from services.shared.ring.state import SYNC_PREFIX, TABLE_PREFIX, ChangeKind, progress_key, table_key
+from services.shared.ring.state import (
+    PROGRESS_PREFIX,
+    SYNC_PREFIX,
+    TABLE_PREFIX,
+    ChangeKind,
+    NodeState,
+    live_key,
+    progress_key,
+    table_key,
+)
 from services.shared.stubs.tritontube.cluster.v1 import cluster_pb2 as pb
 from services.shared.stubs.tritontube.cluster.v1 import cluster_pb2_grpc
 from tests.harness.admins import (
@@ -198,6 +207,19 @@ async def test_what_is_of_no_use_any_more_is_cleared_away(ring_client):
     }
     assert left == {"ring/sync/5/a", "ring/sync/5/b", table_key(table.id)}
     assert set(await requests_on_record(ring_client)) == {"r0", "r1", "r2", "r3"}
+
+
+async def test_progress_is_told_of_members_and_of_the_removed_as_long_as_they_run(ring_client):
+    state, table = ring_state(list("abc"), epoch=5)
+    removed = state.nodes["a"].model_copy(update={"state": NodeState.REMOVED})
+    state = state.model_copy(update={"nodes": {**state.nodes, "d": removed, "e": removed}})
+    await publish(ring_client, state, table)
+    for node in "abcde":
+        await ring_client.put(progress_key(node), Progress(epoch=5, at_ms=1).encode())
+    await ring_client.put(live_key("d"), b"{}")
+    await Housekeeping(ring_client).round()
+    left = {kv.key for kv in (await ring_client.range_snapshot(PROGRESS_PREFIX)).kvs}
+    assert left == {progress_key(node) for node in "abcd"}
 
 
 async def test_without_a_ring_there_is_nothing_to_clear_away(ring_client):

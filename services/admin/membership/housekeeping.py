@@ -1,4 +1,4 @@
-"""Clears away what is of no use any more: reports of former epochs, unnamed tables, old requests."""
+"""Clears away what is of no use any more: reports of former epochs and members, tables, old requests."""
 
 from __future__ import annotations
 
@@ -7,7 +7,19 @@ from typing import Final
 
 from services.admin.membership.records import read_requests
 from services.shared.etcd import EtcdClient, KeyValue, Op, delete_op, delete_prefix_op, unchanged
-from services.shared.ring.state import STATE_KEY, SYNC_PREFIX, TABLE_PREFIX, RingState, sync_key, table_key
+from services.shared.ring.state import (
+    LIVE_PREFIX,
+    PROGRESS_PREFIX,
+    STATE_KEY,
+    SYNC_PREFIX,
+    TABLE_PREFIX,
+    NodeState,
+    RingState,
+    live_key,
+    progress_key,
+    sync_key,
+    table_key,
+)
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +47,11 @@ class Housekeeping:
         if ring is None:
             return
         state = RingState.model_validate_json(ring.value)
-        useless = [*await self._old_reports(state), *await self._unnamed_tables(state)]
+        useless = [
+            *await self._old_reports(state),
+            *await self._progress_of_the_departed(state),
+            *await self._unnamed_tables(state),
+        ]
         # Only while the ring is as it was read: a state written meanwhile may name a table again.
         await self._delete(ring, useless[:_MAX_OPS])
         await self._forget_requests()
@@ -49,6 +65,14 @@ class Housekeeping:
         epochs = {kv.key.removeprefix(SYNC_PREFIX).partition("/")[0] async for kv in found}
         old = sorted(int(epoch) for epoch in epochs if epoch.isdecimal() and int(epoch) < state.epoch)
         return [delete_prefix_op(sync_key(epoch, "")) for epoch in old]
+
+    async def _progress_of_the_departed(self, state: RingState) -> list[Op]:
+        """A removed node may still hand over what it holds, and tell of that, until it is switched off."""
+        removed = {name for name, node in state.nodes.items() if node.state is NodeState.REMOVED}
+        live = {kv.key async for kv in self._etcd.range(LIVE_PREFIX)}
+        found = {kv.key async for kv in self._etcd.range(PROGRESS_PREFIX)}
+        gone = {progress_key(node) for node in removed if live_key(node) not in live}
+        return [delete_op(key) for key in sorted(found & gone)]
 
     async def _unnamed_tables(self, state: RingState) -> list[Op]:
         named = {table_key(table) for table in state.tables}

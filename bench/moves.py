@@ -23,8 +23,8 @@ from services.shared.stubs.tritontube.cluster.v1 import cluster_pb2 as pb
 
 _FILE_BYTES: Final = 350_000
 """The average of all segments of 4 s that a film of 1280x720 is made into here."""
-_FILES: Final = 14_400
-"""Of these, 3 + 3 + 3.8 GB move."""
+_FILES: Final = 4_800
+"""Of these, 1 + 1 + 1.3 GB move. What it takes in memory to move ten is what `relocation` measures."""
 _QUICK_FILES: Final = 1_440
 _COPIES: Final = 3
 _NODES: Final = 4

@@ -51,8 +51,8 @@ def project(tmp_path: Path) -> Path:
     program.write_text(f'#!/bin/sh\nexec {sys.executable} -m pytest -p tests.harness.second_chance "$@"\n')
     program.chmod(0o755)
     for part in PARTS:
-        with_tests(tmp_path, part, "early", FINE)
-        with_tests(tmp_path, part, "late", FINE)
+        for name in ("early", "halfway", "late"):  # services' tests are divided by their names
+            with_tests(tmp_path, part, name, FINE)
     return tmp_path
 
 

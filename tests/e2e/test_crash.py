@@ -28,9 +28,9 @@ pytestmark = pytest.mark.timeout(600)
 _READY_S = 300.0
 _FILM = Recipe(
     name="film",
-    size="960x540",
+    size="640x360",
     rate="30",
-    duration_s=50,
+    duration_s=32,
     sound="sine=440:beep_factor=4",
     video=x264("-g", "60"),
 )

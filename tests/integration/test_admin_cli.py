@@ -266,7 +266,8 @@ async def test_a_failure_is_one_sentence_and_exit_code_one(bare_server):
     ("words", "end"),
     [
         (("drain", "nobody"), (1, "There is no storage node nobody")),
-        (("add", "127.0.0.1:1"), (2, "127.0.0.1:1")),
+        (("add", "127.0.0.1:1"), (1, "No storage node answers at 127.0.0.1:1: start it first.")),
+        (("replace", "a", "127.0.0.1:1"), (1, "No storage node answers at 127.0.0.1:1")),
         (("abort",), (1, "change")),
         (("remove", "a", "--dead"), (1, "a")),
         (("watch", "unknown"), (1, "unknown")),

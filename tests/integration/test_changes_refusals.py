@@ -110,7 +110,7 @@ SENSELESS = (
     (add("localhost:65536"), INVALID, "is not an address; write host:port"),
     (add("local host:9090"), INVALID, "is not an address; write host:port"),
     (add("no-such-host.invalid:9090"), INVALID, "is not known here: check its name"),
-    (add("127.0.0.1:1"), INVALID, "No storage node answers at 127.0.0.1:1: start it first"),
+    (add("127.0.0.1:1"), NOT_FOUND, "No storage node answers at 127.0.0.1:1: start it first"),
     (add("localhost:9090", weight=-1), INVALID, "weight is a number above 0"),
     (add("localhost:9090", weight=float("nan")), INVALID, "weight is a number above 0"),
     (add("localhost:9090", weight=float("inf")), INVALID, "weight is a number above 0"),
@@ -148,7 +148,7 @@ async def test_the_last_node_cannot_be_removed(ring_client, stub):
 async def test_a_stranger_that_is_no_storage_node_is_not_added(ring_etcd, ring_client, stub):
     before = await on_record(ring_client)
     code, sentence = await refused(stub, add(ring_etcd.endpoints[0]))
-    assert (code, "No storage node answers" in sentence) == (INVALID, True)
+    assert (code, "No storage node answers" in sentence) == (NOT_FOUND, True)
     assert await on_record(ring_client) == before
 
 
@@ -213,7 +213,7 @@ async def test_a_node_that_hangs_is_told_in_time(ring_etcd, stub, tmp_path):
         node.server.freeze()
         code, sentence = await refused(stub, add(node.address))
         node.server.thaw()
-    assert (code, "No storage node answers at" in sentence) == (INVALID, True), sentence
+    assert (code, "No storage node answers at" in sentence) == (NOT_FOUND, True), sentence
 
 
 async def test_while_there_is_no_ring_nothing_can_be_changed(ring_etcd, ring_client):

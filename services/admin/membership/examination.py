@@ -45,7 +45,8 @@ class Examination:
         """The node at `address`, if it may be added to the ring.
 
         Raises:
-            InvalidRequestError: no address, or no storage node answers there.
+            InvalidRequestError: no address.
+            NotFoundError: no storage node answers there.
             ConflictError: it is a member already, another cluster's, not registered here, or not empty.
             UnavailableError: etcd can't be asked.
         """
@@ -132,9 +133,7 @@ async def _described(address: str) -> storage_pb2.DescribeResponse:
     try:
         return await describe(address)
     except TritonTubeError as error:
-        raise InvalidRequestError(
-            f"No storage node answers at {address}: start it first. ({error})"
-        ) from error
+        raise NotFoundError(f"No storage node answers at {address}: start it first. ({error})") from error
 
 
 def _check_fit(view: RingView, found: storage_pb2.DescribeResponse, address: str) -> None:

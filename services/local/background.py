@@ -16,6 +16,7 @@ from services.local import logs, processes
 from services.local.endpoints import Endpoints, file_in
 from services.local.status import launcher_of
 from services.shared.errors import UnavailableError
+from services.shared.folders import make_usable
 
 _POLL_S: Final = 0.1
 _READY_TIMEOUT_S: Final = 300.0
@@ -28,9 +29,11 @@ def start(data: Path, arguments: Sequence[str]) -> Endpoints:
     """Start `tritontube` again, detached, with these arguments less `--background`; wait until it is ready.
 
     Raises:
+        ConflictError: nothing can be written to the folder.
         UnavailableError: it ended, or is not ready in time (then it is stopped); the message has its words.
     """
     folder = data.resolve()
+    make_usable(folder)
     log = folder / "logs" / "launcher.log"
     launcher = _detached([word for word in arguments if word != "--background"], log)
     try:

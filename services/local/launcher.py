@@ -23,6 +23,7 @@ from services.local.status import ChildStatus, Status
 from services.local.supervisor import Supervisor
 from services.shared import lifecycle
 from services.shared.errors import UnavailableError
+from services.shared.folders import make_usable
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +53,7 @@ def up(options: Options, *, announce: Callable[[Endpoints], None]) -> int:
     """
     _require_programs()
     folder = options.data.resolve()
-    folder.mkdir(parents=True, exist_ok=True)
+    make_usable(folder)
     _set_up_logging()
     with status.locked(folder):
         asyncio.run(_end_leftovers(folder))

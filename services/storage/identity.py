@@ -12,11 +12,12 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Final, TextIO
 
 from pydantic import ValidationError
 
 from services.shared.errors import ConflictError
+from services.shared.folders import explained
 from services.shared.record import Record
 from services.storage.disk.durable import replace_file, sync_folder
 
@@ -85,10 +86,9 @@ def claimed(root: Path) -> Iterator[None]:
     The claim is a lock of the kernel's, so it ends with the process however that ends.
 
     Raises:
-        ConflictError: another process holds it.
+        ConflictError: another process holds it, or nothing can be written there.
     """
-    _make_durable(root)
-    with (root / _LOCK).open("a+") as lock:
+    with _lock_file(root) as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -101,6 +101,12 @@ def claimed(root: Path) -> Iterator[None]:
         lock.write(str(os.getpid()))
         lock.flush()
         yield
+
+
+def _lock_file(root: Path) -> TextIO:
+    with explained(root):
+        _make_durable(root)
+        return (root / _LOCK).open("a+")
 
 
 def _read(path: Path) -> _Content:

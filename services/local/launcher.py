@@ -62,7 +62,10 @@ def up(options: Options, *, announce: Callable[[Endpoints], None]) -> int:
 
 
 def _make_stack(options: Options, folder: Path) -> Stack:
-    shape = shapes.settle(options.numbers, shapes.Shape.remembered(folder))
+    alone = ETCD_VARIABLE not in os.environ
+    shape = shapes.settle(options.numbers, shapes.Shape.remembered(folder), alone=alone)
+    if alone and shape.shortage:
+        log.warning("%s Until there are as many, each node keeps one copy.", shape.shortage)
     ports = PortBook(folder / "ports.json", base=options.base_port)
     layout = Layout(folder=folder, shape=shape, ports=ports, http_port=options.port, environ=os.environ)
     stack = layout.stack()

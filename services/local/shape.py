@@ -8,7 +8,7 @@ from typing import Final, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from services.local.files import damaged, replace_text
-from services.shared.errors import ConflictError
+from services.shared.errors import ConflictError, InvalidRequestError
 
 _FILE: Final = "stack.json"
 
@@ -23,6 +23,16 @@ class Shape(BaseModel):
     transcoders: int = Field(default=2, ge=0, le=64)
     webs: int = Field(default=1, ge=1, le=16)
     replicas: int = Field(default=2, ge=1, le=7)
+
+    @property
+    def shortage(self) -> str:
+        """What there is to say of more copies than nodes to keep them; empty where there are enough."""
+        copies, nodes = self.replicas, self.storage_nodes
+        return (
+            f"{copies} copies of each file need {copies} storage nodes, not {nodes}."
+            if copies > nodes
+            else ""
+        )
 
     @classmethod
     def remembered(cls, folder: Path) -> Self | None:
@@ -44,16 +54,30 @@ class Shape(BaseModel):
         replace_text(folder / _FILE, self.model_dump_json(indent=2) + "\n")
 
 
-def settle(wanted: dict[str, int | None], before: Shape | None) -> Shape:
+def settle(wanted: dict[str, int | None], before: Shape | None, *, alone: bool = True) -> Shape:
     """The shape to start: what was asked for, else what it was before, else the defaults.
+
+    Copies that nobody asked for are no reason to refuse: a single node begins with one, and more come with
+    the nodes. Neither are those of a stack that exists, which would be out of reach.
+
+    Args:
+        wanted: fields of `Shape`; None: not asked for.
+        before: the shape of the stack so far; None for a new one.
+        alone: whether nobody else's storage nodes belong to the same cluster.
 
     Raises:
         ConflictError: it asks for a change that the stack's data does not survive.
+        InvalidRequestError: it asks for more copies than there are nodes to keep them.
     """
     given = {name: number for name, number in wanted.items() if number is not None}
     shape = (before or Shape()).model_copy(update=given)
     if before:
         _check_change(before, shape)
+    elif alone and "replicas" in given and shape.shortage:
+        raise InvalidRequestError(
+            f"{shape.shortage} Start at least as many with --storage-nodes, or choose fewer copies with "
+            "--replicas."
+        )
     return shape
 
 

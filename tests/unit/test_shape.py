@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from services.local.shape import Shape, settle
-from services.shared.errors import ConflictError
+from services.shared.errors import ConflictError, InvalidRequestError
 
 
 def test_a_new_stack_has_the_defaults():
@@ -48,3 +48,34 @@ def test_storage_nodes_may_be_added():
 def test_a_change_that_would_cost_data_is_refused_and_explained(wanted: dict[str, int | None], says: str):
     with pytest.raises(ConflictError, match=says):
         settle(wanted, Shape())
+
+
+def test_more_copies_than_nodes_are_refused_with_both_ways_out():
+    says = (
+        "5 copies of each file need 5 storage nodes, not 2.* --storage-nodes, or choose fewer .* --replicas"
+    )
+    with pytest.raises(InvalidRequestError, match=says):
+        settle({"replicas": 5, "storage_nodes": 2}, None)
+    with pytest.raises(InvalidRequestError, match="not 3"):
+        settle({"replicas": 4}, None)
+
+
+def test_as_many_copies_as_nodes_will_do():
+    assert not settle({"replicas": 1, "storage_nodes": 1}, None).shortage
+    assert not settle({"replicas": 5, "storage_nodes": 5}, None).shortage
+
+
+def test_a_single_node_may_begin_with_one_of_the_copies_that_nobody_asked_for():
+    shape = settle({"storage_nodes": 1, "replicas": None}, None)
+    assert shape.replicas == 2
+    assert "2 storage nodes, not 1" in shape.shortage
+
+
+def test_a_stack_that_has_more_copies_than_nodes_is_not_locked_out():
+    before = Shape(storage_nodes=2, replicas=5)
+    assert settle({"replicas": 5}, before) == before
+    assert not settle({"storage_nodes": 5}, before).shortage
+
+
+def test_copies_may_be_kept_by_nodes_of_other_stacks():
+    assert settle({"replicas": 3, "storage_nodes": 1}, None, alone=False).replicas == 3

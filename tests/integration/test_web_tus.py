@@ -148,9 +148,23 @@ async def test_a_finished_upload_still_says_so_and_cannot_be_ended(web: WebProce
     found = await upload.head(web)
     assert (found.headers["upload-offset"], found.headers["upload-length"]) == ("5000", "5000")
     assert (await upload.delete(web)).status_code == 409
-    assert (await upload.patch(web, 5000, b"")).status_code == 404
     usual = TusUpload((await web.upload(data))["id"])
     assert (await usual.head(web)).status_code == 404
+    assert (await usual.patch(web, 5000, b"")).status_code == 404
+
+
+async def test_who_did_not_hear_that_its_upload_is_finished_finds_out(web: WebProcess):
+    data = like_a_video(5000)
+    upload = await TusUpload.create(web, len(data))
+    await upload.patch(web, 0, data)
+    nothing = await upload.patch(web, 5000, b"")
+    assert (nothing.status_code, nothing.headers["upload-offset"]) == (204, "5000")
+    again = await upload.patch(web, 0, data)
+    assert again.status_code == 409
+    assert again.json()["detail"] == "The upload is at byte 5000; the request begins at 0."
+    assert (await upload.patch(web, 5000, b"more")).status_code == 413
+    assert (await upload.patch(web, 0, b"")).status_code == 409
+    assert await original(web, upload) == data
 
 
 # ---- whatever breaks off ----

@@ -2,7 +2,7 @@
 
 from services.shared.catalog.originals import NOT_KEPT, Originals, check_original, dispensable_ops
 from services.shared.catalog.restorations import Restorations, is_left_out, left_out_ops, restored_ops
-from services.shared.catalog.resumables import Reception, Resumables
+from services.shared.catalog.resumables import Reception, Resumables, check_offset
 from services.shared.catalog.starts import PLAN, Starts
 from services.shared.catalog.verifications import VERIFY, OpenVerification, Verifications, wanted_ops
 from services.shared.catalog.videos import Catalog, Measured, now_ms
@@ -25,6 +25,7 @@ __all__ = [
     "Starts",
     "Verifications",
     "WorkBook",
+    "check_offset",
     "check_original",
     "dispensable_ops",
     "is_left_out",

@@ -146,7 +146,7 @@ class Resumables:
         """
         kv = await self._record(upload_id)
         before = ResumableUpload.model_validate_json(kv.value)
-        check_offset(before, offset)
+        check_offset(offset, end=before.offset)
         upload = before.model_copy(update={"take": before.take + 1})
         owner, key = f"{instance} {upload.take}".encode(), keys.receiver(upload_id)
         async with self._etcd.lease(_LEASE_TTL_S) as lease:
@@ -203,11 +203,11 @@ class Resumables:
         return result.succeeded
 
 
-def check_offset(upload: ResumableUpload, offset: int) -> None:
+def check_offset(offset: int, *, end: int) -> None:
     """Make sure that a request goes on where an upload ends.
 
     Raises:
         ConflictError: it does not.
     """
-    if offset != upload.offset:
-        raise ConflictError(f"The upload is at byte {upload.offset}; the request begins at {offset}.")
+    if offset != end:
+        raise ConflictError(f"The upload is at byte {end}; the request begins at {offset}.")

@@ -76,6 +76,19 @@ class Receiver:
         await self._submit(video)
         return reception.upload
 
+    async def receive_nothing(self, request: Request) -> None:
+        """Make sure that a request adds nothing to an upload that is complete.
+
+        Raises:
+            TooLargeError: it brings something.
+            ClientDisconnect: the client left; HTTPException: 408, it fell silent.
+        """
+        body = body_of(request, idle_timeout_s=self._settings.upload_idle_timeout_s)
+        async with aclosing(body) as chunks:
+            async for chunk in chunks:
+                if chunk:
+                    raise TooLargeError("More was sent than the upload's length.")
+
     async def give_up(self, upload_id: str) -> None:
         """End an upload that nothing can come of; if this fails, it expires."""
         with suppress(NotFoundError, UnavailableError):

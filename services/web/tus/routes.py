@@ -13,7 +13,7 @@ from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from services.shared.catalog import Catalog, Resumables
+from services.shared.catalog import Catalog, Resumables, check_offset
 from services.shared.errors import (
     ConflictError,
     InvalidRequestError,
@@ -93,11 +93,20 @@ class ResumableUploads:
         return Response(headers=_NO_STORE | place | metadata | _expiry(upload))
 
     async def add(self, request: Request, upload_id: UploadId) -> Response:
-        """Add bytes from `Upload-Offset` on. The last ones make it a video, with the upload's id."""
+        """Add bytes from `Upload-Offset` on. The last ones make it a video, with the upload's id.
+
+        Whoever did not hear of that and repeats its last request is told that the upload is there already.
+        """
         if request.headers.get("content-type") != tus.CONTENT_TYPE:
             raise HTTPException(415, f"What is added to an upload is sent as {tus.CONTENT_TYPE}.")
         offset = tus.size_in(request.headers, "Upload-Offset")
-        upload = await self._receiver.receive(request, _checked(upload_id), offset=offset)
+        try:
+            upload = await self._receiver.receive(request, _checked(upload_id), offset=offset)
+        except NotFoundError as missing:
+            size_bytes = await self._size_of_finished(upload_id, missing)
+            check_offset(offset, end=size_bytes)
+            await self._receiver.receive_nothing(request)
+            return Response(status_code=204, headers={"Upload-Offset": str(size_bytes)})
         return Response(status_code=204, headers={"Upload-Offset": str(upload.offset)} | _expiry(upload))
 
     async def end(self, upload_id: UploadId) -> Response:

@@ -2,7 +2,9 @@
 
 - Only uploads may be of any size; any other body is bounded.
 - A page on another site must not make a visitor's browser change things here. Browsers say where a request
-  comes from (Sec-Fetch-Site, https://www.w3.org/TR/fetch-metadata/); programs don't, and are not meant.
+  comes from; programs don't, and are not meant. To what they trust (https, loopback) browsers send
+  Sec-Fetch-Site (https://www.w3.org/TR/fetch-metadata/), to plain http elsewhere only Origin, which then
+  has to name the host that was asked. So decides Go, too (net/http, CrossOriginProtection).
 - A request that was answered in the middle of its body is read on for a while. Else the connection would be
   reset while the client is still sending, and it would report that in place of our sentence.
 """
@@ -10,7 +12,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Final
 
@@ -51,7 +53,7 @@ class Guard:
 
     async def _admit(self, scope: Scope, body: _Body, send: Send) -> None:
         headers = dict(scope["headers"])
-        if scope["method"] not in _SAFE and headers.get(b"sec-fetch-site") == b"cross-site":
+        if scope["method"] not in _SAFE and is_foreign(headers):
             refusal = Problem(status=HTTPStatus.FORBIDDEN, detail="Other sites may not change anything here.")
             await _respond(refusal, scope, body, send)
             return
@@ -61,6 +63,22 @@ class Guard:
             await _respond(problem_of(error), scope, body, send)
             return
         await self._app(scope, body.receive, send)
+
+
+def is_foreign(headers: Mapping[bytes, bytes]) -> bool:
+    """Whether a request was made by a browser for a page of another site.
+
+    Args:
+        headers: of the request, by their names in small letters.
+    """
+    if site := headers.get(b"sec-fetch-site"):
+        return site == b"cross-site"
+    origin = headers.get(b"origin")
+    if origin is None:
+        return False
+    # The scheme is left out: behind a proxy that speaks TLS it is another than the one that is spoken here.
+    _, _, host = origin.partition(b"://")
+    return not host or host.lower() != headers.get(b"host", b"").lower()
 
 
 class _Body:

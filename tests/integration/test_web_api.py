@@ -232,12 +232,20 @@ async def test_bodies_are_bounded_whether_announced_or_not(http, video):
 @pytest.mark.parametrize(
     ("method", "suffix"), [("DELETE", ""), ("PATCH", ""), ("POST", "/retry"), ("POST", "/cancel")]
 )
-async def test_a_page_of_another_site_cannot_change_anything(http, video, method, suffix):
-    answer = await http.request(
-        method, video["links"]["self"] + suffix, headers={"Sec-Fetch-Site": "cross-site"}
-    )
+@pytest.mark.parametrize(
+    "headers", [{"Sec-Fetch-Site": "cross-site"}, {"Origin": "http://evil.example"}, {"Origin": "null"}]
+)
+async def test_a_page_of_another_site_cannot_change_anything(http, video, method, suffix, headers):
+    answer = await http.request(method, video["links"]["self"] + suffix, headers=headers)
     assert answer.status_code == 403
+    assert answer.json()["detail"] == "Other sites may not change anything here."
     assert (await http.get(video["links"]["self"])).json()["title"] == "A title"
+
+
+async def test_a_page_of_this_site_can_change_things_over_plain_http(http, video):
+    own = {"Origin": str(http.base_url).rstrip("/")}
+    answer = await http.patch(video["links"]["self"], json={"title": "Its own"}, headers=own)
+    assert (answer.status_code, answer.json()["title"]) == (200, "Its own")
 
 
 async def test_the_interface_describes_itself_without_asking_anybody_else(http):

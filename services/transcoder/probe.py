@@ -81,7 +81,7 @@ async def survey(
     """
     packets = await _scan(source, bounds, limits)
     header, video = inspected.header, _video_facts(inspected, packets)
-    video = replace(video, gradual=await _is_gradual(source, video, limits))
+    video = replace(video, gradual=await _is_gradual(source, header, video, limits))
     info = info_of(header, video, sound=await _sound(source, header, video, limits))
     check_length(info, bounds)
     return info
@@ -111,7 +111,7 @@ async def _look(source: Input, header: Header, limits: Limits) -> Look:
     That is bounded, so that a long file that cannot be decoded is refused as soon as a short one.
     """
     for places in (f"%+#{_FIRST_PACKETS}", _more_places(header.duration_s)):
-        items = await _decoded(source, places, limits)
+        items = await _decoded(source, header.places[0], places, limits)
         if is_encrypted(items):  # although something may be decoded: noise
             raise UnsupportedMediaError(_ENCRYPTED)
         look = look_of(items)
@@ -125,8 +125,8 @@ def _more_places(duration_s: float | None) -> str:
     return ",".join([f"%+#{_MORE_PACKETS}", *elsewhere])
 
 
-async def _decoded(source: Input, places: str, limits: Limits) -> Sequence[Item]:
-    arguments = command.probe_frames(source, places)
+async def _decoded(source: Input, stream: int, places: str, limits: Limits) -> Sequence[Item]:
+    arguments = command.probe_frames(source, stream, places)
     try:
         said = await collect(arguments, limits=limits, max_bytes=_MAX_OUTPUT_BYTES)
     except ExitError:
@@ -163,7 +163,7 @@ def _video_facts(inspected: Inspection, packets: PacketScan) -> VideoFacts:
     )
 
 
-async def _is_gradual(source: Input, video: VideoFacts, limits: Limits) -> bool:
+async def _is_gradual(source: Input, header: Header, video: VideoFacts, limits: Limits) -> bool:
     """Whether decoding from a key frame in the middle yields no whole picture at once.
 
     To be wrong costs time only: of a damaged source, pieces begin to decode earlier than they would have to.
@@ -171,7 +171,7 @@ async def _is_gradual(source: Input, video: VideoFacts, limits: Limits) -> bool:
     begin_s = seek_point(video, len(video.key_frames) // 2)
     if begin_s is None or video.codec not in _MAYBE_GRADUAL:
         return False
-    items = await _decoded(source, f"{begin_s}%+#{_PACKETS_OF_A_PICTURE}", limits)
+    items = await _decoded(source, header.places[0], f"{begin_s}%+#{_PACKETS_OF_A_PICTURE}", limits)
     return not any(item.get("pict_type") == "I" for item in items)
 
 

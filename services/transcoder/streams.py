@@ -21,6 +21,8 @@ _MAX_AUDIO_TRACKS: Final = 8
 _TEXT_CODECS: Final = frozenset({"ass", "eia_608", "mov_text", "ssa", "subrip", "text", "webvtt"})
 """Captions made of words. Those made of pictures (DVDs, Blu-rays, broadcasts) have no place in a manifest."""
 
+_STILLS: Final = frozenset({"bmp", "gif", "jpeg2000", "mjpeg", "png", "tiff", "webp"})
+"""What covers are made of, also those that are kept as a track like any other. Some cameras film so, too."""
 _DOLBY_ONLY_PROFILE: Final = 5
 """The profile of Dolby Vision whose pictures mean nothing to other decoders."""
 _CLOCK: Final = re.compile(r"(\d+):(\d+):(\d+(?:\.\d+)?)$")
@@ -50,14 +52,16 @@ class Header:
     audio: tuple[AudioFacts, ...]
     texts: tuple[TextFacts, ...]
     places: tuple[int, ...]
-    """Where in the file the streams are that are used, the video first."""
+    """Where in the file the streams are that are used: the video, the sounds, the captions."""
+    leads: bool
+    """Whether the video is the first one of the file, which is what ffmpeg takes unless told otherwise."""
     sound: Span | None
     """From the first sound to the last, as far as is told; None: there is none."""
 
     @property
     def seekable(self) -> bool:
         """Whether pieces can be cut by seeking; otherwise the source must be remuxed first."""
-        return is_seekable(self.format_name)
+        return self.leads and is_seekable(self.format_name)
 
 
 def read_header(described: Mapping[str, Any], bounds: Bounds) -> Header:
@@ -69,17 +73,21 @@ def read_header(described: Mapping[str, Any], bounds: Bounds) -> Header:
     streams = described["streams"]
     if len(streams) > bounds.streams:
         raise UnsupportedMediaError(f"The file has {len(streams)} streams; {bounds.streams} are allowed.")
-    video = _main_video(streams)
+    videos = [s for s in streams if s.get("codec_type") == "video" and not _is_cover(s)]
+    video = _main_video(videos, streams)
     _check_picture(video, bounds)
     _check_decodable(video)
-    sounds = _sounds(streams, _companions(described, video))
+    sounds, texts = _sounds(streams, _companions(described, video)), _texts(streams)
     return Header(
         format_name=described["format"]["format_name"],
         duration_s=_seconds(described["format"].get("duration")),
         video=video,
         audio=tuple(_audio_facts(stream, index) for index, stream in sounds),
-        texts=_text_facts(streams),
-        places=(int(video["index"]), *(int(stream["index"]) for _, stream in sounds)),
+        texts=tuple(_text_facts(stream, index) for index, stream in texts),
+        places=tuple(
+            int(stream["index"]) for stream in (video, *(stream for _, stream in (*sounds, *texts)))
+        ),
+        leads=video is videos[0],
         sound=_sound_span(described["format"], [stream for _, stream in sounds]),
     )
 
@@ -94,10 +102,10 @@ def displayed_size(stream: Stream) -> tuple[int, int]:
     return (height, width) if turns in {1, 3} else (width, height)
 
 
-def _main_video(streams: Sequence[Stream]) -> Stream:
-    video = next((s for s in streams if s.get("codec_type") == "video" and not _is_cover(s)), None)
-    if video is not None:
-        return video
+def _main_video(videos: Sequence[Stream], streams: Sequence[Stream]) -> Stream:
+    """Moving pictures before what may be a cover, then what the file wants to have shown."""
+    if videos:
+        return min(videos, key=lambda s: (s.get("codec_name") in _STILLS, not _disposition(s).get("default")))
     if any(stream.get("codec_type") == "audio" for stream in streams):
         raise UnsupportedMediaError("The file has sound, but no video.")
     raise UnsupportedMediaError("The file has no video stream.")
@@ -164,12 +172,15 @@ def _audio_facts(stream: Stream, index: int) -> AudioFacts:
     )
 
 
-def _text_facts(streams: Sequence[Stream]) -> tuple[TextFacts, ...]:
+def _texts(streams: Sequence[Stream]) -> list[tuple[int, Stream]]:
+    """Captions made of words, each with its number among all captions of the file."""
     numbered = enumerate(stream for stream in streams if stream.get("codec_type") == "subtitle")
-    return tuple(
-        TextFacts(index=index, language=known_language(_tag(stream, "language")), title=_tag(stream, "title"))
-        for index, stream in numbered
-        if stream.get("codec_name") in _TEXT_CODECS
+    return [(number, stream) for number, stream in numbered if stream.get("codec_name") in _TEXT_CODECS]
+
+
+def _text_facts(stream: Stream, index: int) -> TextFacts:
+    return TextFacts(
+        index=index, language=known_language(_tag(stream, "language")), title=_tag(stream, "title")
     )
 
 

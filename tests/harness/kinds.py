@@ -278,4 +278,5 @@ KINDS: Final = (
     _of(_SILENT),
     _made("two_tracks", _two_tracks),
     _made("cover_first", _cover_first),
+    _made("cover_as_a_track", _cover_first, suffix="mkv", remuxed=True),
 )

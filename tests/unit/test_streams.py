@@ -16,6 +16,7 @@ SOUND: dict[str, Any] = {
     "start_time": "0.000000",
     "duration": "10.0",
 }
+TEXT: dict[str, Any] = {"codec_type": "subtitle", "codec_name": "subrip"}
 CONTAINER = {"format_name": "mov,mp4", "duration": "12.0", "start_time": "0.0"}
 
 
@@ -38,6 +39,20 @@ def test_streams_are_known_by_their_place_and_sounds_by_their_number():
     found = header(cover, SOUND, VIDEO, unknown, SOUND)
     assert found.places == (2, 1, 4)
     assert [sound.index for sound in found.audio] == [0, 2]
+
+
+def test_a_cover_may_be_a_track_like_any_other_and_is_not_taken_for_the_video():
+    default = {"disposition": {"default": 1}}
+    found = header(VIDEO | {"codec_name": "png"} | default, SOUND, VIDEO, TEXT)
+    assert found.places == (2, 1, 3)
+    assert not found.seekable
+    assert header(VIDEO | {"codec_name": "mjpeg"}, SOUND).seekable
+
+
+def test_of_several_videos_the_one_is_shown_that_the_file_wants_to_have_shown():
+    default = {"disposition": {"default": 1}}
+    assert header(VIDEO, VIDEO | default, SOUND).places == (1, 2)
+    assert header(VIDEO, VIDEO, SOUND).places == (0, 2)
 
 
 def test_of_a_broadcast_only_the_programme_of_the_video_is_used():

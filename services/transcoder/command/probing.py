@@ -22,18 +22,19 @@ def probe_streams(source: Input) -> list[str]:
     return _ffprobe(source, "-show_format", "-show_programs", "-show_streams", "-of", "json")
 
 
-def probe_frames(source: Input, places: str) -> list[str]:
-    """Ffprobe: pictures of the main video stream decoded at some places, as JSON: how they want to be shown.
+def probe_frames(source: Input, stream: int, places: str) -> list[str]:
+    """Ffprobe: pictures of a video stream decoded at some places, as JSON: how they want to be shown.
 
     With them come the packets they are in, and what is attached to those.
 
     Args:
         source: where to read.
+        stream: its position in the file.
         places: which packets to decode, in the syntax of ffprobe's `-read_intervals`.
     """
     frames = f"frame={','.join(_FRAME_ENTRIES)}:frame_side_data=max_content,max_luminance"
     entries = f"packet=flags:packet_side_data=side_data_type:{frames}"
-    select = ("-select_streams", "V:0", "-read_intervals", places)
+    select = ("-select_streams", str(stream), "-read_intervals", places)
     return _ffprobe(source, *select, "-show_entries", entries, "-of", "json")
 
 

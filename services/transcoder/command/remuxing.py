@@ -29,5 +29,5 @@ def remux(source: Input, places: Sequence[int], destination: Path, *, sound: str
     opened = ffmpeg.input(source.url, fflags="+genpts", **source.options)
     streams = [opened[str(place)] for place in places]
     shifted = {"bsf:v": _AS_COUNTED} if counted else {}
-    made = {"format": "matroska", "c:v": "copy", "c:a": sound, **shifted}
+    made = {"format": "matroska", "c:v": "copy", "c:a": sound, "c:s": "subrip", **shifted}
     return compiled([ffmpeg.output(*streams, f"file:{destination}", **made)])

@@ -69,6 +69,16 @@ async def test_an_addition_that_cannot_be_is_told_why(web: WebProcess, headers: 
     assert await upload.offset(web) == 0
 
 
+async def test_the_type_of_what_is_added_may_be_written_in_any_way_that_http_allows(web: WebProcess):
+    upload, data = await TusUpload.create(web, 5000), like_a_video(5000)
+    typed = {"Content-Type": "Application/Offset+Octet-Stream; x=y"}
+    assert (await upload.patch(web, 0, data[:100], typed)).status_code == 204
+    begun = {**TUS, **typed, "Upload-Length": "5000"}
+    async with web.client() as http:
+        answer = await http.post("/uploads", headers=begun, content=data[:100])
+    assert (answer.status_code, answer.headers["upload-offset"]) == (201, "100")
+
+
 async def test_more_than_was_announced_is_refused(web: WebProcess):
     upload = await TusUpload.create(web, 5000)
     assert (await upload.patch(web, 0, like_a_video(5001))).status_code == 413

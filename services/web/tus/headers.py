@@ -41,6 +41,11 @@ def size_in(headers: Mapping[str, str], name: str) -> int:
     return int(text)
 
 
+def brings_bytes(headers: Mapping[str, str]) -> bool:
+    """Whether a body is of the kind that adds to uploads, however its type is written (RFC 9110, 8.3.1)."""
+    return headers.get("content-type", "").partition(";")[0].strip().lower() == CONTENT_TYPE
+
+
 def metadata_of(text: str) -> dict[str, str]:
     """The pairs in a header `Upload-Metadata`.
 

@@ -76,7 +76,7 @@ class ResumableUploads:
         """Begin an upload of `Upload-Length` bytes; its first bytes may come along."""
         upload = await self._resumables.create(await self._announced(request))
         headers = {"Location": f"{_PATH}/{upload.id}"}
-        if request.headers.get("content-type") == tus.CONTENT_TYPE:
+        if tus.brings_bytes(request.headers):
             upload = await self._first_bytes(request, upload.id)
             headers["Upload-Offset"] = str(upload.offset)
         return Response(status_code=201, headers=headers | _expiry(upload))
@@ -97,7 +97,7 @@ class ResumableUploads:
 
         Whoever did not hear of that and repeats its last request is told that the upload is there already.
         """
-        if request.headers.get("content-type") != tus.CONTENT_TYPE:
+        if not tus.brings_bytes(request.headers):
             raise HTTPException(415, f"What is added to an upload is sent as {tus.CONTENT_TYPE}.")
         offset = tus.size_in(request.headers, "Upload-Offset")
         try:

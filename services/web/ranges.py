@@ -17,7 +17,9 @@ MAX_RANGES: Final = 16
 """More in one request than any player asks for; ignoring them costs an attacker a whole file, not us."""
 
 _UNIT: Final = "bytes="
-_SPEC: Final = re.compile(r"([0-9]{0,18})-([0-9]{0,18})")
+_SPEC: Final = re.compile(r"([0-9]*)-([0-9]*)")
+_MAX_DIGITS: Final = 18
+"""No file is so long; Python refuses to read a number of some thousand digits."""
 
 
 class RangeNotSatisfiableError(RequestError):
@@ -78,17 +80,23 @@ def _specs(header: str) -> list[tuple[str, str]] | None:
 def _sensible(spec: tuple[str, str]) -> bool:
     first, last = spec
     if first and last:
-        return int(first) <= int(last)
+        return _number(first) <= _number(last)
     return bool(first or last)
+
+
+def _number(digits: str) -> int:
+    """A number as it is written; one beyond all files is cut down to where it still is."""
+    figures = digits.lstrip("0")
+    return int(figures or "0") if len(figures) <= _MAX_DIGITS else 10**_MAX_DIGITS
 
 
 def _resolve(first: str, last: str, size_bytes: int) -> ByteRange | None:
     """One range within the file, or None if it lies outside."""
     if first:
-        start = int(first)
-        end = min(int(last) + 1, size_bytes) if last else size_bytes
+        start = _number(first)
+        end = min(_number(last) + 1, size_bytes) if last else size_bytes
     else:
-        start, end = max(size_bytes - int(last), 0), size_bytes
+        start, end = max(size_bytes - _number(last), 0), size_bytes
     return ByteRange(start=start, end=end) if start < end else None
 
 

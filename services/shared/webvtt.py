@@ -22,7 +22,7 @@ MAX_CUES: Final = 20_000
 _MAX_CUE_CHARS: Final = 2_000
 _WIDE_BOMS: Final = (b"\xff\xfe", b"\xfe\xff")
 
-_TIME: Final = r"(?:(\d{1,4}):)?(\d{1,2}):(\d{1,2})(?:[.,](\d{1,3}))?"
+_TIME: Final = r"(?:(\d{1,4}):)?([0-5]?\d):([0-5]?\d)(?:[.,](\d{1,3}))?"
 _TIMING: Final = re.compile(rf"\s*{_TIME}\s*-->\s*{_TIME}(?P<settings>(?:\s.*)?)")
 _BLANK_LINES: Final = re.compile(r"\n[ \t]*(?:\n[ \t]*)+")
 _SETTING: Final = re.compile(r"(?:vertical|line|position|size|align):[A-Za-z0-9.,%-]{1,30}")

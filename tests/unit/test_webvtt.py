@@ -60,6 +60,11 @@ def test_cues_come_in_the_order_of_their_times_and_those_never_shown_do_not_come
     assert texts(file) == ["early", "late"]
 
 
+@pytest.mark.parametrize("time", ["99:99:99.000", "00:60:00.000", "00:00:60,000", "60:00.000"])
+def test_a_caption_at_a_time_that_no_clock_shows_is_left_out(time):
+    assert texts(f"00:01.000 --> 1000:59:59\nsound\n\n00:02.000 --> {time}\nunsound\n") == ["sound"]
+
+
 @pytest.mark.parametrize("file", ["", "WEBVTT\n", "A text about something.\n\nNot captions.", "a --> b\nx"])
 def test_a_file_without_captions_is_refused(file):
     with pytest.raises(InvalidRequestError, match="no captions"):

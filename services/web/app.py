@@ -42,7 +42,7 @@ from services.web.news import Newsroom
 from services.web.pages import Pages
 from services.web.patience import Patience
 from services.web.playback import PREFIX, Playback
-from services.web.problems import MEDIA_TYPE, Problem, problem_of
+from services.web.problems import MEDIA_TYPE, Problem, problem_of, problem_of_form
 from services.web.server import App, Receive, Scope, Send
 from services.web.slots import Slots
 from services.web.tus.receiver import Receiver
@@ -207,8 +207,7 @@ def _explain_errors(api: FastAPI, pages: Pages) -> None:
 
     async def on_invalid(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
-        wrong = "; ".join(f"{'.'.join(map(str, item['loc'][1:]))}: {item['msg']}" for item in error.errors())
-        return answer(request, Problem(status=HTTPStatus.UNPROCESSABLE_ENTITY, detail=wrong))
+        return answer(request, problem_of_form(error.errors()))
 
     async def on_bug(request: Request, _: Exception) -> Response:
         detail = "Something went wrong here that should not; the log of this server has the details."

@@ -7,10 +7,10 @@ the status code tells all there is to tell apart; `title` is then the code's phr
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Final
+from typing import Any, Final
 
 from services.shared.errors import (
     BusyError,
@@ -85,6 +85,28 @@ def problem_of(error: TritonTubeError) -> Problem:
             status, headers = _TABLE[kind]
             return Problem(status=status, detail=str(error), headers={**headers, **_own_headers(error)})
     return Problem(status=HTTPStatus.INTERNAL_SERVER_ERROR, detail=str(error))
+
+
+def problem_of_form(errors: Iterable[Mapping[str, Any]]) -> Problem:
+    """How a request is answered whose parameters or body are not what they should be.
+
+    Args:
+        errors: as the framework lists them (https://docs.pydantic.dev/latest/errors/errors/); the first step
+            of a `loc` is the part of the request, the others lead to a field of it.
+    """
+    return Problem(status=HTTPStatus.UNPROCESSABLE_ENTITY, detail=" ".join(map(_sentence, errors)))
+
+
+def _sentence(error: Mapping[str, Any]) -> str:
+    """One error; where the framework says what an input should be, the input is named instead."""
+    part, *path = error["loc"]
+    if error["type"] == "json_invalid":
+        return f"The {part} is not JSON: {error['ctx']['error']} (at character {path[0]})."
+    place = f"The {part}'s {'.'.join(map(str, path))}" if path else f"The {part}"
+    if error["type"] == "missing":
+        return f"{place} is missing."
+    kind, should, what = str(error["msg"]).partition(" should ")
+    return f"{place}{should}{what}." if should else f"{place}: {kind}."
 
 
 def _own_headers(error: TritonTubeError) -> dict[str, str]:

@@ -217,6 +217,20 @@ async def test_a_method_that_is_not_offered_names_those_that_are(http, video):
     assert answer.json()["status"] == 405
 
 
+@pytest.mark.parametrize(
+    ("body", "detail"),
+    [
+        (b"", "The body is missing."),
+        (b"{}", "The body's title is missing."),
+        (b'{"title" 5}', "The body is not JSON: Expecting ':' delimiter (at character 9)."),
+    ],
+)
+async def test_a_body_that_cannot_be_read_is_refused_with_a_sentence(http, video, body, detail):
+    json_type = {"Content-Type": "application/json"}
+    answer = await http.patch(video["links"]["self"], content=body, headers=json_type)
+    assert (answer.status_code, answer.json()["detail"]) == (422, detail)
+
+
 async def test_bodies_are_bounded_whether_announced_or_not(http, video):
     large = b'{"title": "' + b"x" * 100_000 + b'"}'
 

@@ -5,7 +5,7 @@ them; before them one proxy with a worker per core, temporary credentials, and m
 cluster runs beside that (replicators, auditors, updaters) is left out: nothing but requests is measured.
 
 Swift syncs an object's file and its folder before it answers, as TritonTube does. Its lists of containers
-are SQLite databases that it does not sync; TritonTube's index is synced too.
+are SQLite databases that it does not sync, and neither does TritonTube sync its index.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ from typing import Final
 
 from services.shared.errors import ConflictError, UnavailableError
 from services.shared.etcd import EtcdClient, KeyValue, Lease, mod_revision_is, put_op
+from services.shared.refrain import Refrain
 from services.shared.ring.state import NodeLive, NodeState, live_key
 from services.shared.ring.view import RingView
 from services.shared.topology import Topology
@@ -48,6 +49,7 @@ class Membership:
         self._threads = threads
         self._live = live
         self._lease_ttl_s = lease_ttl_s
+        self._rivalry = Refrain(log, level=logging.ERROR)
         self._adopting = asyncio.Lock()
         self._place: RingView | None = None
         self._moved = asyncio.Event()
@@ -116,10 +118,14 @@ class Membership:
             address = _address(held)
             if address in {"", self._live.address}:
                 if await self._replace(held, lease):
+                    self._rivalry.end("The other process is gone: this one is the node now.")
                     return
                 continue
-            reason = f"A process at {address} says that it is this node: was the disk copied?"
-            log.error("%s", reason)
+            reason = (
+                f"A process at {address} says that it is this node: was the disk copied? "
+                "Start this one on an empty disk, or stop the other one."
+            )
+            self._rivalry.say(reason)
             self._fence.block(Obstacle.LEASE, reason)
             await _pause(lease)
 

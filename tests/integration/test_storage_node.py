@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -370,6 +371,24 @@ async def test_a_second_process_on_the_same_folder_says_so_and_ends(node):
     second = await run_node("--data", str(node.data), "--listen", "127.0.0.1:1")
     assert second.returncode == 1
     assert f"in use by the storage node with process id {node.server.process.pid}" in second.stderr
+
+
+async def test_a_copied_disk_takes_no_writes_and_says_so_once_until_it_is_the_only_one(
+    storage, node, tmp_path
+):
+    twin = StorageNode(data=tmp_path / "twin", etcd=storage.etcd.endpoints)
+    twin.data.mkdir()
+    shutil.copy(node.data / "node.json", twin.data)
+    twin.server.start()
+    try:
+        await twin.refuses_writes(f"{node.address} says that it is this node: was the disk copied?")
+        node.server.kill()  # its lease lives on for seconds, and the twin asks twice in each
+        await twin.writable()
+        log = twin.server.log.read_text()
+    finally:
+        twin.server.kill()
+    assert log.count("was the disk copied?") == 1
+    assert log.count("The other process is gone") == 1
 
 
 async def test_wrong_settings_are_a_sentence_and_exit_code_2():

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from services.shared.ring.progress import Progress
+from services.shared.ring.state import progress_key
 from tests.harness.etcd import EtcdCluster
 from tests.harness.ledger import unsound
 from tests.harness.moving import KIB, MovingRing, moving_ring
@@ -46,6 +48,26 @@ async def test_a_destination_that_is_killed_shows_no_partial_file_and_gets_the_r
     await ring.settled(files)
     assert not unsound(joiner)
     await ring.assert_readable(files)
+
+
+async def test_what_a_source_has_moved_is_counted_on_when_it_was_killed(ring):
+    await under_way(ring)
+    source, epoch = ring.nodes[0], ring.cluster.topology.view.epoch
+
+    async def told() -> Progress | None:
+        progress = await ring.changes.progress(source)
+        return progress if progress and progress.epoch == epoch else None
+
+    before: Progress = await eventually(told, deadline_s=60, what="it has told how far it is")
+    source.server.kill()
+    much = before.model_copy(update={"files_moved": 1_000, "bytes_moved": 1 << 40})
+    await ring.cluster.client.put(progress_key(source.id), much.encode())
+    source.server.start()
+    await ring.changes.all_synced()
+    after: Progress = await eventually(told, deadline_s=60, what="it has told of its end")
+    assert after.partitions_done == after.partitions
+    assert after.files_moved >= much.files_moved
+    assert after.bytes_moved >= much.bytes_moved
 
 
 @pytest.mark.parametrize("which", [0, 1])

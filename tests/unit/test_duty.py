@@ -117,6 +117,13 @@ def test_progress_tells_what_was_moved_what_is_left_and_what_is_waited_for(movin
     assert duty.progress().files_left == 0
 
 
+def test_what_was_moved_before_at_the_same_epoch_is_counted_on(moving):
+    duty = Duty(moving, "a", {1: 2}, moved=Amount(files=3, size_bytes=30), on_news=lambda: None)
+    duty.moved(info_in(1), "c")
+    told = duty.progress()
+    assert (told.files_moved, told.bytes_moved) == (4, 40)
+
+
 def test_a_lacking_copy_is_told_of_by_one_of_its_owners_only(moving):
     reports = [duty_of(moving, node, {1: 1}) for node in ("a", "b")]
     for duty in reports:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Mapping
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from services.shared.ring.placement import partition_of
 from services.shared.ring.progress import Progress
@@ -21,6 +21,9 @@ class Amount(NamedTuple):
     size_bytes: int = 0
 
 
+_NOTHING: Final = Amount()
+
+
 class Duty:
     """The partitions of which each destination has yet to confirm that it holds all that this node holds.
 
@@ -28,11 +31,18 @@ class Duty:
         view: the ring at the epoch.
         node: whose duty it is.
         held: how many files the node holds of each partition, after it had adopted the epoch.
+        moved: what the node has handed over at this epoch before: its process was started anew since.
         on_news: called whenever something here has changed; must not block.
     """
 
     def __init__(
-        self, view: RingView, node: str, held: Mapping[int, int], *, on_news: Callable[[], None]
+        self,
+        view: RingView,
+        node: str,
+        held: Mapping[int, int],
+        *,
+        moved: Amount = _NOTHING,
+        on_news: Callable[[], None],
     ) -> None:
         self.view = view
         self.hurried: set[int] = set()
@@ -48,7 +58,7 @@ class Duty:
         for partition, destination in self._ledger.lacking:
             self._lacking.setdefault(destination, set()).add(partition)
         self._left: dict[tuple[int, str], Amount] = {}
-        self._moved = Amount()
+        self._moved = moved
         self._obstacles: dict[str, str] = {}
         self._judge()
 

@@ -92,10 +92,11 @@ class Handoff:
     @patiently
     async def _draw_up(self, view: RingView) -> Duty:
         """What is owed at an epoch that the node has adopted."""
+        moved = await self._reports.moved_before(view.epoch)
         self._gear.store.check_complete()
         held = self._gear.store.index.files()
         self._surplus.look(view, held)
-        return Duty(view, self._node_id, held, on_news=self._tell)
+        return Duty(view, self._node_id, held, moved=moved, on_news=self._tell)
 
     def _hurry(self, duty: Duty, partition: int) -> None:
         duty.hurry(partition)

@@ -11,7 +11,7 @@ from services.shared.etcd import EtcdClient, absent, mod_revision_is, put_op
 from services.shared.ring.progress import Progress, SyncReport
 from services.shared.ring.state import progress_key, sync_key
 from services.storage import metrics
-from services.storage.handoff.duty import Duty
+from services.storage.handoff.duty import Amount, Duty
 from services.storage.patience import patiently
 
 log = logging.getLogger(__name__)
@@ -28,6 +28,16 @@ class Reports:
         self._duty: Duty | None = None
         self._news = asyncio.Event()
         self._told: Progress | None = None
+
+    async def moved_before(self, epoch: int) -> Amount:
+        """What an earlier process of this node has reported as moved at an epoch.
+
+        Raises:
+            UnavailableError: etcd is away.
+        """
+        kv = await self._etcd.get(progress_key(self._node_id))
+        told = Progress.model_validate_json(kv.value) if kv else Progress(epoch=epoch, at_ms=0)
+        return Amount(told.files_moved, told.bytes_moved) if told.epoch == epoch else Amount()
 
     def follow(self, duty: Duty) -> None:
         """Tell of this duty's progress from now on."""

@@ -54,13 +54,40 @@ async def test_those_that_are_wanted_can_be_thrown_away(vhost: VirtualHost) -> N
     async with connected(vhost.url, instance="admin") as broker:
         await bury(broker, "piece-1", "piece-2", "piece-3")
 
-        assert (
-            await broker.dead_letters.discard(BULK_QUEUE, lambda letter: letter.message_id == "piece-2") == 1
-        )
+        assert await broker.dead_letters.discard(BULK_QUEUE, _is_second) == 1
         await are_there(broker, 2)
 
         left = await broker.dead_letters.list(BULK_QUEUE)
     assert [letter.message_id for letter in left] == ["piece-1", "piece-3"]
+
+
+async def test_of_all_letters_the_first_that_are_wanted_are_listed(vhost: VirtualHost) -> None:
+    async with connected(vhost.url, instance="admin") as broker:
+        await bury(broker, "piece-1", "piece-2", "piece-3", "piece-2")
+        [letter] = await broker.dead_letters.list(BULK_QUEUE, _is_second, limit=1)
+        await are_there(broker, 4)
+        assert letter.message_id == "piece-2"
+        assert len(await broker.dead_letters.list(BULK_QUEUE, _is_second, limit=3)) == 2
+
+
+async def test_what_dies_while_others_are_held_is_not_thrown_away_with_them(vhost: VirtualHost) -> None:
+    async with connected(vhost.url, instance="admin") as broker:
+        await bury(broker, "piece-1", "piece-2")
+        async with broker.dead_letters.borrowed([FIRST_QUEUE, BULK_QUEUE], _is_second) as letters:
+            await bury(broker, "piece-2", "piece-3")
+            for letter in letters:
+                await letter.ack()
+        await are_there(broker, 3)
+        left = await broker.dead_letters.list(BULK_QUEUE)
+    assert sorted(letter.message_id for letter in left) == ["piece-1", "piece-2", "piece-3"]
+
+
+async def test_held_letters_that_are_not_acknowledged_go_back(vhost: VirtualHost) -> None:
+    async with connected(vhost.url, instance="admin") as broker:
+        await bury(broker, "piece-1", "piece-2")
+        async with broker.dead_letters.borrowed([BULK_QUEUE], lambda _: True) as letters:
+            await letters[0].ack()
+        await are_there(broker, 1)
 
 
 def _is_second(letter: Envelope) -> bool:

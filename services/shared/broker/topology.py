@@ -39,7 +39,7 @@ Set explicitly because the default is none on 3.10 and 20 from 4.0 on.
 _NO_LIMIT: Final = 1_000_000
 """For queues that are only looked at: each look counts as a delivery. (-1 means none, but not on 3.10.)"""
 
-_MAX_DEAD: Final = 10_000
+MAX_DEAD: Final = 10_000
 """Dead letters kept per work queue; beyond, the oldest go."""
 
 _HANDOFF: Final = re.compile(r"storage\.handoff\.[A-Za-z0-9_-]{1,100}")
@@ -119,7 +119,7 @@ def _work(name: str) -> Queue:
 
 
 def _dead(work_queue: str) -> Queue:
-    arguments = _quorum(_NO_LIMIT) | {"x-max-length": _MAX_DEAD, "x-overflow": "drop-head"}
+    arguments = _quorum(_NO_LIMIT) | {"x-max-length": MAX_DEAD, "x-overflow": "drop-head"}
     return Queue(name=dead_queue(work_queue), exchange=DEAD, routing_key=work_queue, arguments=arguments)
 
 

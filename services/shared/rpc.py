@@ -47,6 +47,8 @@ _NO_CONNECTION: Final = ("failed to connect", "errors resolving", "DNS resolutio
 """How gRPC's own explanations begin; the rest is of no use to people."""
 _NO_GRPC: Final = ("Received http2 header with status", "Trying to connect an http1.x server")
 """What is in them where something else answers."""
+_NO_METHOD: Final = ("Method not found", "unknown service", "unknown method")
+"""How they begin where another gRPC service answers (in Python, in Go), or one too old for the call."""
 _UNEXPECTED: Final = "The server failed in an unexpected way; its log says how."
 
 Options = tuple[tuple[str, int], ...]
@@ -141,6 +143,10 @@ def error_of(failure: grpc.aio.AioRpcError, *, peer: str) -> TritonTubeError:
         return UnavailableError(f"What answers at {peer} does not speak gRPC: is that the right port?")
     if code is StatusCode.UNAVAILABLE and details.startswith(_NO_CONNECTION):
         return UnavailableError(f"{peer} cannot be reached.")
+    if code is StatusCode.UNIMPLEMENTED and details.startswith(_NO_METHOD):
+        return RequestError(
+            f"Something else answers at {peer}, or another version of TritonTube: is that the right port?"
+        )
     kind = _ERRORS.get(code, UnavailableError)
     return kind(details if issubclass(kind, RequestError) else f"{peer}: {details}")
 

@@ -157,3 +157,20 @@ async def test_what_does_not_speak_grpc_is_called_so():
         async with grpc.aio.insecure_channel(address, options=CHANNEL_OPTIONS) as channel:
             with pytest.raises(UnavailableError, match="does not speak gRPC"), translated(address):
                 await pb_grpc.StorageServiceStub(channel).Has(pb.HasRequest(), timeout=5.0)
+
+
+async def test_another_grpc_service_is_not_taken_for_ours():
+    server = grpc.aio.server()
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    try:
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+            with (
+                pytest.raises(
+                    RequestError, match=f"^Something else answers at 127.0.0.1:{port}, .* right port"
+                ),
+                translated(f"127.0.0.1:{port}"),
+            ):
+                await pb_grpc.StorageServiceStub(channel).Describe(pb.DescribeRequest(), timeout=10.0)
+    finally:
+        await server.stop(grace=None)

@@ -22,6 +22,9 @@ __all__ = ["CONTENT_TYPE_LATEST", "Counter", "Gauge", "Histogram", "exposition",
 
 _TEXT: Final = "%(asctime)s %(levelname)-7s %(instance)s %(name)s: %(message)s"
 _NOISY: Final = ("aio_pika", "aiormq", "httpx", "grpc", "asyncio")
+_CONNECTIONS: Final = "aiormq.connection"
+"""Logs each failed attempt to connect, and each lost connection with tracebacks. Those who need one get an
+error and say so in a sentence. What nobody else knows is a warning: that the broker takes nothing for now."""
 
 
 def set_up(settings: Settings) -> None:
@@ -32,6 +35,7 @@ def set_up(settings: Settings) -> None:
     logging.basicConfig(level=settings.log_level.upper(), handlers=[handler], force=True)
     for name in _NOISY:
         logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger(_CONNECTIONS).addFilter(_is_plain)
     if settings.metrics_listen:
         host, _, port = settings.metrics_listen.rpartition(":")
         start_http_server(int(port), host.strip("[]"))
@@ -40,6 +44,10 @@ def set_up(settings: Settings) -> None:
 def exposition() -> bytes:
     """All metrics of this process in Prometheus' text format."""
     return generate_latest()
+
+
+def _is_plain(record: logging.LogRecord) -> bool:
+    return record.levelno < logging.ERROR and not record.exc_info
 
 
 class _Instance(logging.Filter):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from aio_pika.exceptions import ChannelInvalidStateError
 
 from services.shared.broker.faults import translated
 from services.shared.errors import ConflictError, UnavailableError
@@ -19,6 +20,12 @@ def test_any_failure_of_the_client_means_unavailable(error: Exception) -> None:
 def test_our_own_errors_pass() -> None:
     with pytest.raises(ConflictError, match="mine"), translated("Doing it"):
         raise ConflictError("mine")
+
+
+def test_a_channel_that_is_gone_is_told_in_words() -> None:
+    says = "^Doing it: the channel to the broker was lost.$"
+    with pytest.raises(UnavailableError, match=says), translated("Doing it"):
+        raise ChannelInvalidStateError('<Channel: "1" at 0x7f19f6a7bcf0> closed')
 
 
 async def test_a_cancellation_that_nobody_asked_for_is_a_lost_connection() -> None:

@@ -20,6 +20,7 @@ from services.shared.broker.waits import first_of
 from services.shared.broker.work import GiveUp, Handler, Work, no_mourning
 from services.shared.errors import UnavailableError
 from services.shared.lifecycle import heed_cancellation
+from services.shared.refrain import Refrain
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +59,7 @@ class QueueConsumer:
         )
         self._prefetch = prefetch
         self._patience_s = patience_s
+        self._silence = Refrain(log)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set and everything at hand is finished.
@@ -72,7 +74,7 @@ class QueueConsumer:
                 await self._consume(stop)
             except* UnavailableError as errors:
                 heed_cancellation()
-                log.warning("nothing from %s for now: %s", self._queue, errors.exceptions[0])
+                self._silence.say(f"nothing from {self._queue} for now, trying again: {errors.exceptions[0]}")
                 await first_of(stop.wait(), timeout_s=_RECONNECT_S)
 
     async def _consume(self, stop: asyncio.Event) -> None:
@@ -95,6 +97,7 @@ class QueueConsumer:
             queue = await channel.get_queue(self._queue, ensure=False)
             lost = await consumer_loss(channel)
             await queue.consume(shift.take_on, consumer_tag=tag)
+        self._silence.end(f"consuming {self._queue} again")
         try:
             while shift.worth_going_on() and not (stop.is_set() or lost.is_set() or channel.is_closed):
                 await first_of(stop.wait(), lost.wait(), channel.closed(), timeout_s=self._patience_s)

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Final
 
-from aio_pika.exceptions import ChannelPreconditionFailed
+from aio_pika.exceptions import ChannelInvalidStateError, ChannelPreconditionFailed
 
 from services.shared.errors import ConflictError, TritonTubeError, UnavailableError
 
@@ -53,6 +53,8 @@ def translated(doing: str) -> Iterator[None]:
             f"{doing}: {error}. A queue or exchange of that name was made by something else or by another "
             "version; delete it in the broker once it is empty, or use another virtual host."
         ) from error
+    except ChannelInvalidStateError as error:  # its own words are the channel's address in memory
+        raise UnavailableError(f"{doing}: the channel to the broker was lost.") from error
     except TimeoutError as error:
         raise UnavailableError(f"{doing}: no answer from the broker in time.") from error
     except Exception as error:

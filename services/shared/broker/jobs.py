@@ -20,6 +20,7 @@ from services.shared.broker.work import GiveUp, Work, no_mourning
 from services.shared.errors import UnavailableError
 from services.shared.lifecycle import background
 from services.shared.messages import JOB_QUEUES
+from services.shared.refrain import Refrain
 
 log = logging.getLogger(__name__)
 
@@ -66,6 +67,7 @@ class JobConsumer:
         self._describe = describe
         self._queues = tuple(queues)
         self._patience_s = patience_s
+        self._silence = Refrain(log)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set and what is in hand is finished.
@@ -80,7 +82,7 @@ class JobConsumer:
                 try:
                     await self._consume(stop)
                 except UnavailableError as error:
-                    log.warning("no jobs for now: %s", error)
+                    self._silence.say(f"no jobs for now, trying again: {error}")
                     await first_of(stop.wait(), timeout_s=_RECONNECT_S)
 
     async def _consume(self, stop: asyncio.Event) -> None:
@@ -98,6 +100,7 @@ class JobConsumer:
                 instance=self._broker.instance,
                 patience_s=self._patience_s,
             )
+            self._silence.end("taking jobs again")
             async with Hands.busy(self._perform) as hands:
                 while not stop.is_set():
                     delivery = await intake.take(stop)

@@ -15,8 +15,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Final
 
-import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractConnection
+from aio_pika.connection import Connection, make_url
 
 from services.shared.broker.faults import rpc
 from services.shared.errors import UnavailableError
@@ -77,17 +77,32 @@ class Link:
         connection, self._connection = self._connection, None
         if connection is not None:
             await discard(connection)
+            if not connection.is_closed:  # not in time: the client has let go of it, and only has to know
+                await connection.close()
 
     async def _connected(self) -> AbstractConnection:
         async with self._opening:
             if self._connection is None or not self.is_open:
                 await self.close()
-                self._connection = await aio_pika.connect(
-                    self._url,
-                    heartbeat=_HEARTBEAT_S,
-                    client_properties={"connection_name": self._name, "product": "TritonTube"},
-                )
+                self._connection = await self._opened()
             return self._connection
+
+    async def _opened(self) -> AbstractConnection:
+        """Connect. An attempt that fails is closed by us.
+
+        The client leaves that to the garbage collector, which may run in any thread: without a loop there,
+        Python complains of a coroutine that was never awaited.
+        """
+        connection = Connection(
+            make_url(self._url, heartbeat=_HEARTBEAT_S),
+            client_properties={"connection_name": self._name, "product": "TritonTube"},
+        )
+        try:
+            await connection.connect()
+        except BaseException:
+            await connection.close()
+            raise
+        return connection
 
 
 async def discard(opened: AbstractChannel | AbstractConnection) -> None:

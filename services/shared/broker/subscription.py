@@ -23,6 +23,7 @@ from services.shared.broker.topology import EVENTS, Topology
 from services.shared.broker.waits import first_of
 from services.shared.broker.wire import from_message
 from services.shared.errors import UnavailableError
+from services.shared.refrain import Refrain
 
 log = logging.getLogger(__name__)
 
@@ -82,6 +83,7 @@ class Subscription:
         self._purpose = purpose
         self._liveness_s = liveness_s
         self._on_missed = on_missed
+        self._silence = Refrain(log)
         self._renamed = asyncio.Event()
 
     def rename(self, purpose: str) -> None:
@@ -95,7 +97,7 @@ class Subscription:
             try:
                 await self._listen()
             except UnavailableError as error:
-                log.warning("%s does not listen: %s", self._queue, error)
+                self._silence.say(f"{self._queue} hears nothing for now, trying again: {error}")
             await asyncio.sleep(_RECONNECT_S)
 
     async def _listen(self) -> None:
@@ -106,6 +108,7 @@ class Subscription:
             if self.bound.is_set():
                 self._on_missed()
             self.bound.set()
+            self._silence.end(f"{self._queue} listens again")
             await self._consume(channel, queue, lost)
 
     async def _declare(self, channel: AbstractChannel) -> tuple[AbstractQueue, asyncio.Event]:

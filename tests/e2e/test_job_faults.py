@@ -170,7 +170,7 @@ async def test_dead_letters_tell_what_was_run_and_their_video_can_be_taken_up_ag
         assert "libx264" in command
 
     done = await admin(stack, "requeue", "--id", shown[0]["message_id"])
-    assert done == {"resumed": [], "restarted": [video["id"]], "dropped": []}
+    assert (done["resumed"], done["restarted"], done["dropped"]) == ([], [video["id"]], [])
     ready = await stack.wait_status(video["id"], "ready", deadline_s=240)
     assert not ready["omitted"]
     assert ready["renditions"][-1]["name"] == "360p"
@@ -193,7 +193,8 @@ async def test_a_message_that_nobody_can_read_does_not_go_round_in_circles(behin
     )
     assert letter["error"]
     await eventually(lambda: holds(behind, {"dead.transcode.first": 1}), what="it is nowhere else")
-    await admin(behind.stack, "requeue", "--id", f"garbage {kind}")
+    done = await admin(behind.stack, "requeue", "--id", f"garbage {kind}")
+    assert done["unreadable"] == [f"garbage {kind}"]
     await eventually(lambda: holds(behind, {}), what="it is gone")
 
 

@@ -72,7 +72,10 @@ def requeue(
     server: ServerOption = DEFAULT_SERVER,
     as_json: AsJson = False,
 ) -> None:
-    """Have given-up jobs done after all: their videos go on where they stopped."""
+    """Have given-up jobs done after all: their videos go on where they stopped, or start over.
+
+    Jobs of videos that nothing can be done for (deleted, failed for good, ready) are dropped: it says why.
+    """
     selection = _selected(video, message_id, everything=everything)
     done = RequeuedView.of(ask_about_jobs(server, lambda client: client.requeue(selection)))
     if as_json:
@@ -170,5 +173,12 @@ def _task_row(task: TaskView) -> tuple[str, ...]:
 
 
 def _told(done: RequeuedView) -> Iterator[str]:
-    for word in ("resumed", "restarted", "dropped"):
-        yield from (f"{video}\t{word}" for video in getattr(done, word))
+    """What became of each video, a line each."""
+    yield from (f"{video}\tresumed: It goes on where it stopped." for video in done.resumed)
+    yield from (f"{video}\trestarted: It starts over." for video in done.restarted)
+    yield from (f"{video}\tdropped: {done.why_dropped[video]}" for video in done.dropped)
+    yield from (
+        f"{message or UNKNOWN}\tdropped: Nobody can read this message." for message in done.unreadable
+    )
+    if not (done.resumed or done.restarted or done.dropped or done.unreadable):
+        yield "No job was given up."

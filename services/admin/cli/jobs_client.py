@@ -15,8 +15,8 @@ from services.shared.rpc import CHANNEL_OPTIONS, translated
 from services.shared.stubs.tritontube.jobs.v1 import jobs_pb2 as pb
 from services.shared.stubs.tritontube.jobs.v1 import jobs_pb2_grpc
 
-_TIMEOUT_S: Final = 60.0
-"""For a call: the broker may have thousands of messages to look through."""
+_TIMEOUT_S: Final = 180.0
+"""For a call: the broker may have tens of thousands of messages to look through, a thousand a second."""
 _PATIENCE_S: Final = 60.0
 """With a server that goes away while it is asked again and again: it may be starting anew."""
 _PAUSE_S: Final = 0.5

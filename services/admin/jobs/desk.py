@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -27,8 +26,6 @@ from services.shared.task import EXTRAS, Task, due
 from services.shared.verification import Verification
 from services.shared.video import PLAYABLE, Status, Video
 
-log = logging.getLogger(__name__)
-
 
 @dataclass(frozen=True, kw_only=True)
 class Selection:
@@ -37,6 +34,12 @@ class Selection:
     message_id: str = ""
     video_id: str = ""
 
+    @property
+    def name(self) -> str:
+        """What is looked for, for people; empty: everything."""
+        named = (("id", self.message_id), ("video", self.video_id))
+        return " and ".join(f"{what} {value}" for what, value in named if value)
+
     def fits(self, letter: Envelope) -> bool:
         """Whether a letter is meant."""
         return self.message_id in {"", letter.message_id} and self.video_id in {"", letter.correlation_id}
@@ -44,11 +47,14 @@ class Selection:
 
 @dataclass(frozen=True, kw_only=True)
 class Requeued:
-    """What became of the videos whose jobs were to be done after all, by id."""
+    """What became of the videos whose jobs were to be done after all, by id, and of what is no job."""
 
     resumed: list[str] = field(default_factory=list)
     restarted: list[str] = field(default_factory=list)
-    dropped: list[str] = field(default_factory=list)
+    dropped: dict[str, str] = field(default_factory=dict)
+    """Why nothing is done for them, in a sentence."""
+    unreadable: list[str] = field(default_factory=list)
+    """Ids of messages that nobody can read."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,36 +87,44 @@ class JobDesk:
         self._dispatcher = Dispatcher(broker)
 
     async def dead(self, selection: Selection, *, limit: int) -> list[Envelope]:
-        """The oldest jobs that were given up, at most `limit` of each queue.
+        """The oldest of the selected jobs that were given up, at most `limit` of each queue.
 
         Raises:
             UnavailableError: the broker is away.
         """
         found: list[Envelope] = []
         for queue in JOB_QUEUES:
-            found += await self._dead_letters.list(queue, limit=limit)
-        return [letter for letter in found if selection.fits(letter)]
+            found += await self._dead_letters.list(queue, selection.fits, limit=limit)
+        return found
 
     async def discard(self, selection: Selection) -> int:
         """Throw jobs that were given up away; how many.
 
         Raises:
+            NotFoundError: there is none of that id or video.
             UnavailableError: the broker is away; some may be gone.
         """
-        return sum([await self._dead_letters.discard(queue, selection.fits) for queue in JOB_QUEUES])
+        discarded = sum([await self._dead_letters.discard(queue, selection.fits) for queue in JOB_QUEUES])
+        _check_found(selection, discarded)
+        return discarded
 
     async def requeue(self, selection: Selection) -> Requeued:
         """Have given-up jobs done after all. What is to be done is read from the records, not the letters.
 
-        A video goes on where it stopped, unless that would be without some of its renditions.
+        A video goes on where it stopped, unless that would be without some of its renditions. The letters
+        are held until that is settled: those of jobs that fail once more meanwhile are not thrown away.
 
         Raises:
+            NotFoundError: there is none of that id or video.
             UnavailableError: etcd or the broker is away; what was not done yet can be asked for again.
         """
         outcome = Requeued()
-        for about in _subjects(await self.dead(selection, limit=1_000)):
-            await self._revive(about, outcome)
-        await self.discard(selection)
+        async with self._dead_letters.borrowed(JOB_QUEUES, selection.fits) as letters:
+            _check_found(selection, len(letters))
+            for about in _subjects([letter.envelope for letter in letters], outcome):
+                await self._revive(about, outcome)
+            for letter in letters:
+                await letter.ack()
         return outcome
 
     async def worklist(self, video_id: str) -> Worklist:
@@ -204,10 +218,10 @@ class JobDesk:
         try:
             video = await self._catalog.get(about.video_id)
         except NotFoundError:
-            outcome.dropped.append(about.video_id)
+            outcome.dropped[about.video_id] = "It was deleted."
             return
         if video.generation != about.generation or not video.retryable:
-            outcome.dropped.append(video.id)
+            outcome.dropped[video.id] = _why_nothing(video, about.generation)
         elif await self._book.plan(video.id, video.generation) and not video.omitted:
             await self._resume(video)
             outcome.resumed.append(video.id)
@@ -234,14 +248,33 @@ def _is_chosen(task: Task, piece: int | None, track: str) -> bool:
     return task.kind in EXTRAS and piece is None and track == task.kind
 
 
-def _subjects(letters: Sequence[Envelope]) -> list[_About]:
+def _check_found(selection: Selection, letters: int) -> None:
+    if selection.name and not letters:
+        raise NotFoundError(f"There is no job of {selection.name} that was given up.")
+
+
+def _why_nothing(video: Video, generation: int) -> str:
+    """Why a job that was given up at a generation is not done after all."""
+    if video.refused:
+        return "It has failed for good: its file is no video that can be played, and is gone. Upload another."
+    if video.generation != generation:
+        return "It was started over since."
+    if video.omitted and video.status is Status.READY:
+        return (
+            "It is ready, without a track. To have that made:"
+            f" tritontube-admin jobs redo {video.id} --rendition {video.omitted[0].rendition}"
+        )
+    return f"It is {video.status}: nothing has to be done for it."
+
+
+def _subjects(letters: Sequence[Envelope], outcome: Requeued) -> list[_About]:
     """What the letters are about, each once. Letters that nobody can read are about nothing."""
     found: dict[tuple[str, int], _About] = {}
     for letter in letters:
         try:
             about = _About.model_validate_json(letter.body)
         except ValidationError:
-            log.warning("a dead letter that cannot be read: %s", letter.message_id)
+            outcome.unreadable.append(letter.message_id)
             continue
         found[about.video_id, about.generation] = about
     return [*found.values()]

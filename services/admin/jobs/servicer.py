@@ -52,7 +52,13 @@ class JobsServicer(jobs_pb2_grpc.JobsServiceServicer):
     async def Requeue(self, request: pb.RequeueRequest, _: Any) -> pb.RequeueResponse:  # noqa: N802
         """Have them done after all."""
         done = await self._desk.requeue(_selection(request.selection))
-        return pb.RequeueResponse(resumed=done.resumed, restarted=done.restarted, dropped=done.dropped)
+        return pb.RequeueResponse(
+            resumed=done.resumed,
+            restarted=done.restarted,
+            dropped=done.dropped,
+            why_dropped=done.dropped,
+            unreadable=done.unreadable,
+        )
 
     async def Discard(self, request: pb.DiscardRequest, _: Any) -> pb.DiscardResponse:  # noqa: N802
         """Throw them away."""

@@ -88,16 +88,24 @@ class TasksView(View):
 
 
 class RequeuedView(View):
-    """What became of the videos, by id."""
+    """What became of the videos, by id, and of what is no job."""
 
     resumed: tuple[str, ...]
     restarted: tuple[str, ...]
-    dropped: tuple[str, ...]
+    dropped: tuple[str, ...] = Field(description="nothing is to be done for them; their jobs are thrown away")
+    why_dropped: dict[str, str] = Field(description="why that is, by the video's id")
+    unreadable: tuple[str, ...] = Field(description="ids of messages that nobody can read; thrown away, too")
 
     @classmethod
     def of(cls, done: pb.RequeueResponse) -> RequeuedView:
         """What is told of it."""
-        return cls(resumed=tuple(done.resumed), restarted=tuple(done.restarted), dropped=tuple(done.dropped))
+        return cls(
+            resumed=tuple(done.resumed),
+            restarted=tuple(done.restarted),
+            dropped=tuple(done.dropped),
+            why_dropped=dict(done.why_dropped),
+            unreadable=tuple(done.unreadable),
+        )
 
 
 class DiscardedView(View):

@@ -201,9 +201,31 @@ Global___RequeueRequest: _TypeAlias = RequeueRequest  # noqa: Y015
 class RequeueResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class WhyDroppedEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     RESUMED_FIELD_NUMBER: _builtins.int
     RESTARTED_FIELD_NUMBER: _builtins.int
     DROPPED_FIELD_NUMBER: _builtins.int
+    WHY_DROPPED_FIELD_NUMBER: _builtins.int
+    UNREADABLE_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def resumed(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Videos that go on where they stopped."""
@@ -214,7 +236,15 @@ class RequeueResponse(_message.Message):
 
     @_builtins.property
     def dropped(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Videos that nothing is to be done for any more: gone, ready, or on their way already."""
+        """Videos that nothing is to be done for: gone, failed for good, ready, or on their way already."""
+
+    @_builtins.property
+    def why_dropped(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Of each of those by its id: why, a sentence for people."""
+
+    @_builtins.property
+    def unreadable(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Ids of messages that nobody can read; they are dropped, too."""
 
     def __init__(
         self,
@@ -222,10 +252,12 @@ class RequeueResponse(_message.Message):
         resumed: _abc.Iterable[_builtins.str] | None = ...,
         restarted: _abc.Iterable[_builtins.str] | None = ...,
         dropped: _abc.Iterable[_builtins.str] | None = ...,
+        why_dropped: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        unreadable: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["dropped", b"dropped", "restarted", b"restarted", "resumed", b"resumed"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dropped", b"dropped", "restarted", b"restarted", "resumed", b"resumed", "unreadable", b"unreadable", "why_dropped", b"why_dropped"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

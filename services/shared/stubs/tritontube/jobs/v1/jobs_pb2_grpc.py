@@ -90,14 +90,14 @@ class JobsServiceServicer:
 
     def Requeue(self, request, context):
         """Have given-up jobs done after all: their videos go on where they stopped, or start over where nothing is left
-        of them. Jobs of videos that are gone or finished are dropped.
+        of them. Jobs of videos that nothing can be done for are dropped. NOT_FOUND: no job is of that id or video.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Discard(self, request, context):
-        """Throw given-up jobs away. Nothing happens to their videos.
+        """Throw given-up jobs away. Nothing happens to their videos. NOT_FOUND: no job is of that id or video.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

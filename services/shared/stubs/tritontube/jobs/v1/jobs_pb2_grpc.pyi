@@ -37,10 +37,10 @@ class JobsServiceStub:
     """The jobs that were given up, oldest first; they stay where they are."""
     Requeue: _grpc.UnaryUnaryMultiCallable[_jobs_pb2.RequeueRequest, _jobs_pb2.RequeueResponse]
     """Have given-up jobs done after all: their videos go on where they stopped, or start over where nothing is left
-    of them. Jobs of videos that are gone or finished are dropped.
+    of them. Jobs of videos that nothing can be done for are dropped. NOT_FOUND: no job is of that id or video.
     """
     Discard: _grpc.UnaryUnaryMultiCallable[_jobs_pb2.DiscardRequest, _jobs_pb2.DiscardResponse]
-    """Throw given-up jobs away. Nothing happens to their videos."""
+    """Throw given-up jobs away. Nothing happens to their videos. NOT_FOUND: no job is of that id or video."""
     ListTasks: _grpc.UnaryUnaryMultiCallable[_jobs_pb2.ListTasksRequest, _jobs_pb2.ListTasksResponse]
     """The tasks of a video and how each stands."""
     Cancel: _grpc.UnaryUnaryMultiCallable[_jobs_pb2.CancelRequest, _jobs_pb2.CancelResponse]
@@ -65,10 +65,10 @@ class JobsServiceAsyncStub(JobsServiceStub):
     """The jobs that were given up, oldest first; they stay where they are."""
     Requeue: _aio.UnaryUnaryMultiCallable[_jobs_pb2.RequeueRequest, _jobs_pb2.RequeueResponse]  # type: ignore[assignment]
     """Have given-up jobs done after all: their videos go on where they stopped, or start over where nothing is left
-    of them. Jobs of videos that are gone or finished are dropped.
+    of them. Jobs of videos that nothing can be done for are dropped. NOT_FOUND: no job is of that id or video.
     """
     Discard: _aio.UnaryUnaryMultiCallable[_jobs_pb2.DiscardRequest, _jobs_pb2.DiscardResponse]  # type: ignore[assignment]
-    """Throw given-up jobs away. Nothing happens to their videos."""
+    """Throw given-up jobs away. Nothing happens to their videos. NOT_FOUND: no job is of that id or video."""
     ListTasks: _aio.UnaryUnaryMultiCallable[_jobs_pb2.ListTasksRequest, _jobs_pb2.ListTasksResponse]  # type: ignore[assignment]
     """The tasks of a video and how each stands."""
     Cancel: _aio.UnaryUnaryMultiCallable[_jobs_pb2.CancelRequest, _jobs_pb2.CancelResponse]  # type: ignore[assignment]
@@ -102,7 +102,7 @@ class JobsServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_jobs_pb2.RequeueResponse, _abc.Awaitable[_jobs_pb2.RequeueResponse]]:
         """Have given-up jobs done after all: their videos go on where they stopped, or start over where nothing is left
-        of them. Jobs of videos that are gone or finished are dropped.
+        of them. Jobs of videos that nothing can be done for are dropped. NOT_FOUND: no job is of that id or video.
         """
 
     @_abc_1.abstractmethod
@@ -111,7 +111,7 @@ class JobsServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _jobs_pb2.DiscardRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_jobs_pb2.DiscardResponse, _abc.Awaitable[_jobs_pb2.DiscardResponse]]:
-        """Throw given-up jobs away. Nothing happens to their videos."""
+        """Throw given-up jobs away. Nothing happens to their videos. NOT_FOUND: no job is of that id or video."""
 
     @_abc_1.abstractmethod
     def ListTasks(

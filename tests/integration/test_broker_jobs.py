@@ -367,8 +367,11 @@ async def test_the_ui_shows_who_does_what(vhost: VirtualHost) -> None:
         async def shown(tag: str) -> bool:
             return await vhost.consumer_tags("worker.worker-ab12") == [tag]
 
+        async def named() -> bool:
+            return "transcoder worker-ab12" in await vhost.connections()
+
         await eventually(lambda: shown("worker-ab12: idle"), deadline_s=60, what="it is shown as idle")
-        assert "transcoder worker-ab12" in await vhost.connections()
+        await eventually(named, deadline_s=60, what="its connection is listed")
 
         await publish(broker, FIRST_QUEUE, "piece-3")
         busy = 'worker-ab12: transcode.piece of "My video" (attempt 1)'

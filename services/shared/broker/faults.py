@@ -35,10 +35,28 @@ def translated(doing: str) -> Iterator[None]:
     `CancelledError` among them. A cancellation that nobody asked this task for is therefore a lost
     connection, and must not unwind our callers as if they were being stopped.
 
+    It also loses cancellations that were asked for, when an answer or a failure comes at the same moment. One
+    that came meanwhile is therefore raised here, whatever else happened.
+
     Raises:
         ConflictError: a queue or exchange exists with other properties.
         UnavailableError: everything else.
     """
+    task = asyncio.current_task()
+    asked_before = task.cancelling() if task else 0
+    try:
+        with _as_ours(doing):
+            yield
+    except TritonTubeError as error:
+        if task and task.cancelling() > asked_before:
+            raise asyncio.CancelledError from error
+        raise
+    if task and task.cancelling() > asked_before:
+        raise asyncio.CancelledError
+
+
+@contextmanager
+def _as_ours(doing: str) -> Iterator[None]:
     try:
         yield
     except TritonTubeError:

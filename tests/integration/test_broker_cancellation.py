@@ -1,0 +1,32 @@
+"""Work with the broker ends when it is told to, whatever is under way at that moment."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+
+from services.shared.broker.link import Link
+from services.shared.errors import UnavailableError
+
+TRIALS = 120
+DEADLINE_S = 20.0
+
+
+async def test_a_cancellation_counts_at_whatever_moment_it_comes(amqp_url: str) -> None:
+    link = Link(amqp_url, name="cancelled")
+
+    async def work_for_ever() -> None:
+        while True:
+            with suppress(UnavailableError):
+                async with link.channel() as channel:
+                    await channel.declare_queue("cancelled", auto_delete=True)
+            await asyncio.sleep(0)
+
+    for trial in range(TRIALS):
+        work = asyncio.create_task(work_for_ever())
+        for _ in range(trial):
+            await asyncio.sleep(0)
+        work.cancel()
+        await asyncio.wait([work], timeout=DEADLINE_S)
+        assert work.cancelled(), f"cancelled after {trial} steps, it goes on"
+    await link.close()

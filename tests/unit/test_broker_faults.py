@@ -12,17 +12,17 @@ from services.shared.errors import ConflictError, UnavailableError
 
 
 @pytest.mark.parametrize("error", [OSError("refused"), RuntimeError("closed"), Exception()])
-def test_any_failure_of_the_client_means_unavailable(error: Exception) -> None:
+async def test_any_failure_of_the_client_means_unavailable(error: Exception) -> None:
     with pytest.raises(UnavailableError, match="Doing it"), translated("Doing it"):
         raise error
 
 
-def test_our_own_errors_pass() -> None:
+async def test_our_own_errors_pass() -> None:
     with pytest.raises(ConflictError, match="mine"), translated("Doing it"):
         raise ConflictError("mine")
 
 
-def test_a_channel_that_is_gone_is_told_in_words() -> None:
+async def test_a_channel_that_is_gone_is_told_in_words() -> None:
     says = "^Doing it: the channel to the broker was lost.$"
     with pytest.raises(UnavailableError, match=says), translated("Doing it"):
         raise ChannelInvalidStateError('<Channel: "1" at 0x7f19f6a7bcf0> closed')
@@ -44,6 +44,43 @@ async def test_a_cancellation_that_was_asked_for_passes() -> None:
     await asyncio.wait([task])
 
     assert task.cancelled()
+
+
+@pytest.mark.parametrize("instead", [None, OSError("closed"), ConflictError("mine")])
+async def test_a_cancellation_that_the_client_swallows_counts_all_the_same(instead: Exception | None) -> None:
+    async def wait() -> None:
+        with translated("Doing it"):
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                if instead:
+                    raise instead from None
+
+    task = asyncio.create_task(wait())
+    await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.wait([task])
+
+    assert task.cancelled()
+
+
+async def test_who_cleans_up_after_a_cancellation_is_told_what_fails() -> None:
+    seen: list[str] = []
+
+    async def wait() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            with pytest.raises(UnavailableError), translated("Closing"):
+                raise OSError("closed")
+            seen.append("told")
+
+    task = asyncio.create_task(wait())
+    await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.wait([task])
+
+    assert seen == ["told"]
 
 
 async def test_an_expired_deadline_says_so() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
+from typing import Any
 
 import pytest
 from aio_pika.exceptions import ChannelInvalidStateError
@@ -33,17 +35,27 @@ async def test_a_cancellation_that_nobody_asked_for_is_a_lost_connection() -> No
         raise asyncio.CancelledError
 
 
+async def told_to_end(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    """Cancel some work in the middle; it is over then."""
+    begun = asyncio.Event()
+
+    async def begin() -> None:
+        begun.set()
+        await work
+
+    task = asyncio.create_task(begin())
+    await begun.wait()
+    task.cancel()
+    await asyncio.wait([task])
+    return task
+
+
 async def test_a_cancellation_that_was_asked_for_passes() -> None:
     async def wait() -> None:
         with translated("Doing it"):
             await asyncio.Event().wait()
 
-    task = asyncio.create_task(wait())
-    await asyncio.wait([task], timeout=0.01)
-    task.cancel()
-    await asyncio.wait([task])
-
-    assert task.cancelled()
+    assert (await told_to_end(wait())).cancelled()
 
 
 @pytest.mark.parametrize("instead", [None, OSError("closed"), ConflictError("mine")])
@@ -56,12 +68,7 @@ async def test_a_cancellation_that_the_client_swallows_counts_all_the_same(inste
                 if instead:
                     raise instead from None
 
-    task = asyncio.create_task(wait())
-    await asyncio.sleep(0)
-    task.cancel()
-    await asyncio.wait([task])
-
-    assert task.cancelled()
+    assert (await told_to_end(wait())).cancelled()
 
 
 async def test_who_cleans_up_after_a_cancellation_is_told_what_fails() -> None:
@@ -75,11 +82,7 @@ async def test_who_cleans_up_after_a_cancellation_is_told_what_fails() -> None:
                 raise OSError("closed")
             seen.append("told")
 
-    task = asyncio.create_task(wait())
-    await asyncio.sleep(0)
-    task.cancel()
-    await asyncio.wait([task])
-
+    assert (await told_to_end(wait())).cancelled()
     assert seen == ["told"]
 
 

@@ -54,9 +54,9 @@ _HLSJS = """() => {
 _CUES = """() => [...document.querySelector("video").textTracks].flatMap(
     (track) => [...(track.cues ?? [])].map((cue) => cue.text))"""
 _SHEET = ".shaka-player-ui-thumbnail-image-container img"
-# As the page itself does it: while Shaka loads, nothing is added to what it had before. The captions are chosen
-# beforehand: chosen later, Shaka shows those of HLS only when it has loaded another segment of the picture,
-# and once all of those are there, never.
+# As the page itself does it: while Shaka loads, nothing is added to what it had before. The captions are
+# chosen beforehand: chosen later, Shaka shows those of HLS only when it has loaded another segment of the
+# picture, and once all of those are there, never.
 _HLS = """async language => {
     const { player } = tritontube;
     player.late.loaded(null);

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from aio_pika.exceptions import ChannelInvalidStateError
 
-from services.shared.broker.faults import translated
+from services.shared.broker.faults import rpc, translated
 from services.shared.errors import ConflictError, UnavailableError
 
 
@@ -89,3 +89,12 @@ async def test_who_cleans_up_after_a_cancellation_is_told_what_fails() -> None:
 async def test_an_expired_deadline_says_so() -> None:
     with pytest.raises(UnavailableError, match="no answer from the broker in time"), translated("Doing it"):
         await asyncio.wait_for(asyncio.Event().wait(), timeout=0)
+
+
+async def test_a_call_that_fails_at_once_lets_everything_else_run_first() -> None:
+    turns: list[str] = []
+    asyncio.get_running_loop().call_soon(turns.append, "somebody else's")
+    with pytest.raises(UnavailableError):
+        async with rpc("Doing it"):
+            raise OSError("closed")
+    assert turns

@@ -17,14 +17,21 @@ RPC_TIMEOUT_S: Final = 10.0
 
 @asynccontextmanager
 async def rpc(doing: str, *, timeout_s: float = RPC_TIMEOUT_S) -> AsyncIterator[None]:
-    """`translated`, and within a time.
+    """`translated`, and within a time; what fails lets everything else run before it says so.
+
+    A call on a dying connection may fail without ever waiting. Whoever tried again at once would then keep
+    the client from noticing that the connection is gone, and everything else in the process from running.
 
     The client's own `timeout` arguments are not to be used: they end in `asyncio.wait_for`, which up to
     Python 3.11 loses a cancellation that comes at the same moment as the broker's answer.
     """
-    with translated(doing):
-        async with asyncio.timeout(timeout_s):
-            yield
+    try:
+        with translated(doing):
+            async with asyncio.timeout(timeout_s):
+                yield
+    except UnavailableError:
+        await asyncio.sleep(0)
+        raise
 
 
 @contextmanager

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from fractions import Fraction
 
+import networkx as nx
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -19,6 +21,7 @@ ids = st.integers(0, 11).map(lambda number: f"n{number:02d}")
 weights = st.sampled_from([0.5, 1.0, 1.0, 1.0, 2.0, 3.7])
 zones = st.sampled_from(["a", "b", "c", "d"])
 plain = st.builds(lambda node_id: RingNode(id=node_id), ids)
+weighted = st.builds(lambda node_id, weight: RingNode(id=node_id, weight=weight), ids, weights)
 mixed = st.builds(
     lambda node_id, zone, weight: RingNode(id=node_id, zone=zone, weight=weight), ids, zones, weights
 )
@@ -41,6 +44,28 @@ def well_formed(table: RingTable, members: list[RingNode], replicas: int) -> Non
     assert table.replicas == min(replicas, len(members))
     assert set(table.nodes) <= {node.id for node in members}
     assert all(unevenness(row, members) <= 1 for row in table.rows)
+
+
+def least_moves(before: RingTable, rest: list[RingNode], replicas: int) -> int:
+    """Slots that have to move when only `rest` stay: all holes, and deficits that none can make up for.
+
+    What holes can make up for is a maximum flow from rows with holes to nodes below their targets, of which a
+    row can take each once, if it is not there already.
+    """
+    staying = {node.id for node in rest}
+    kept = Counter(tuple(sorted(staying.intersection(row))[:replicas]) for row in before.rows)
+    held = Counter({node: sum(count for row, count in kept.items() if node in row) for node in staying})
+    targets = node_targets(rest, zone_slots=zone_targets(rest, replicas=replicas, held=held), held=held)
+    flow: nx.DiGraph[object] = nx.DiGraph()
+    flow.add_nodes_from(["holes", "deficits"])
+    for row, count in kept.items():
+        flow.add_edge("holes", row, capacity=count * (replicas - len(row)))
+        flow.add_edges_from((row, node, {"capacity": count}) for node in staying.difference(row))
+    deficits = {node: target - held[node] for node, target in targets.items() if target > held[node]}
+    flow.add_edges_from((node, "deficits", {"capacity": lack}) for node, lack in deficits.items())
+    made_up = nx.maximum_flow_value(flow, "holes", "deficits")
+    holes = sum(count * (replicas - len(row)) for row, count in kept.items())
+    return int(holes + sum(deficits.values()) - made_up)
 
 
 @SLOW
@@ -96,6 +121,27 @@ def test_one_node_more_or_less_moves_about_the_minimum_and_keeps_the_balance(mem
     shrunk = build(rest, replicas, grown)
     assert moved(grown, shrunk) <= grown.counts[leaver.id] + len(members)
     assert spread(shrunk) <= 2
+
+
+@SLOW
+@given(unique(weighted), unique(weighted), st.integers(1, 4), st.data())
+def test_when_nodes_leave_no_more_moves_than_a_maximum_flow_allows(first, later, replicas, data):
+    members = list({node.id: node for node in [*first, *later]}.values())
+    before = build(members, replicas, build(first, replicas))
+    rest = data.draw(st.lists(st.sampled_from(members), min_size=1, unique_by=lambda node: node.id))
+    after = build(rest, replicas, before)
+    assert moved(before, after) <= least_moves(before, rest, after.replicas)
+
+
+@pytest.mark.parametrize(
+    ("shares", "leaver"), [((1, 1, 1, 1, 2), "n0"), ((1, 2, 1, 1, 2), "n0"), ((1, 2, 1, 1, 2), "n1")]
+)
+def test_filling_holes_in_turn_is_not_enough_here(shares, leaver):
+    members = [RingNode(id=f"n{number}", weight=share) for number, share in enumerate(shares)]
+    before = build(members, 2, build(members[:-1], 2))
+    rest = [node for node in members if node.id != leaver]
+    after = build(rest, 2, before)
+    assert moved(before, after) == least_moves(before, rest, 2)
 
 
 @given(

@@ -10,20 +10,25 @@ Rules, in the order in which they win:
 5. Nothing moves that does not have to.
 
 Filling each row with the greatest remaining deficits is the construction of Havel and Hakimi: for a first
-table it meets the targets exactly.
+table it meets the targets exactly. When nodes have left, the holes are not spread over all rows, and the node
+that lacks most may own the rows already in which the last holes are. What was filled is then passed on along
+augmenting paths, as Ford and Fulkerson find a maximum flow: then as few other slots as possible have to move.
 """
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final
+from typing import Final, TypeAlias
 
 from services.shared.ring.apportion import RingNode, node_targets, zone_targets
 from services.shared.ring.placement import PARTITIONS, rendezvous_score
 from services.shared.ring.table import RingTable
 
 __all__ = ["RingNode", "build"]
+
+_Path: TypeAlias = tuple[tuple[int, int, str], ...]
+"""Partitions, positions in their rows, and whom to give them to."""
 
 _STRIDE: Final = 1597
 """Odd, so coprime to 4096, and near its golden section: a walk by it visits every partition, well mixed."""
@@ -50,6 +55,7 @@ def build(nodes: Iterable[RingNode], replicas: int, previous: RingTable | None =
     draft.shorten_rows()
     draft.spread_zones()
     draft.fill_holes()
+    draft.pass_on_holes()
     draft.rebalance()
     return draft.table()
 
@@ -63,6 +69,7 @@ class _Draft:
         self._replicas = replicas
         self._rows = [self._kept(previous, partition) for partition in range(PARTITIONS)]
         self._touched = [None in row for row in self._rows]
+        self._filled: list[tuple[int, int]] = []
         held = Counter(node for row in self._rows for node in row if node is not None)
         zone_slots = zone_targets(members, replicas=replicas, held=held)
         self._lacks = Counter(node_targets(members, zone_slots=zone_slots, held=held))
@@ -96,6 +103,13 @@ class _Draft:
             for position, node in enumerate(self._rows[partition]):
                 if node is None:
                     self._put(partition, position, self._candidate(partition))
+                    self._filled.append((partition, position))
+
+    def pass_on_holes(self) -> None:
+        """Fill holes otherwise while that brings a slot from a node above its target to one below it."""
+        while path := self._path():
+            for partition, position, node in path:
+                self._put(partition, position, node)
 
     def rebalance(self) -> None:
         """Move slots from nodes above their target to nodes below it, in rows where nothing moved yet."""
@@ -156,6 +170,34 @@ class _Draft:
         zone = _neediest(partition, [zone for zone in rooms if counts[zone] == least], self._zone_lacks)
         members = (node for node, its_zone in self._zone_of.items() if its_zone == zone)
         return _neediest(partition, [node for node in members if node not in row], self._lacks)
+
+    def _path(self) -> _Path:
+        """The shortest way to make up for a deficit by what this change has filled: (), if there is none.
+
+        Its first step takes a slot from a node above its target, each of the others one from the node that
+        the step before gave one to; the last receiver is below its target.
+        """
+        if not any(lack > 0 for lack in self._lacks.values()):
+            return ()
+        filled: dict[str, list[tuple[int, int]]] = {}
+        for partition, position in self._filled:
+            filled.setdefault(str(self._rows[partition][position]), []).append((partition, position))
+        paths: dict[str, _Path] = {node: () for node in sorted(filled) if self._lacks[node] < 0}
+        queue = deque(paths)
+        while queue:
+            old = queue.popleft()
+            for partition, position in filled.get(old, ()):
+                if any(partition == step[0] for step in paths[old]):
+                    continue
+                row = self._rows[partition]
+                for new in self._zone_of:
+                    if new in paths or new in row or not self._may_swap(row, old, new):
+                        continue
+                    paths[new] = (*paths[old], (partition, position, new))
+                    if self._lacks[new] > 0:
+                        return paths[new]
+                    queue.append(new)
+        return ()
 
     def _relieve(self, partition: int) -> bool:
         """Move one slot of this row from a node above its target to one below, if that is possible."""

@@ -53,7 +53,7 @@ def least_moves(before: RingTable, rest: list[RingNode], replicas: int) -> int:
     row can take each once, if it is not there already.
     """
     staying = {node.id for node in rest}
-    kept = Counter(tuple(sorted(staying.intersection(row))[:replicas]) for row in before.rows)
+    kept = Counter(tuple(sorted(staying.intersection(row))) for row in before.rows)
     held = Counter({node: sum(count for row, count in kept.items() if node in row) for node in staying})
     targets = node_targets(rest, zone_slots=zone_targets(rest, replicas=replicas, held=held), held=held)
     flow: nx.DiGraph[object] = nx.DiGraph()

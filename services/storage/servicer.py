@@ -6,7 +6,7 @@ import asyncio
 import itertools
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, TypedDict
 
 from services.shared.errors import (
     InvalidRequestError,
@@ -44,6 +44,14 @@ _IDLE_TIMEOUT_S: Final = 120.0
 _SHA256_BYTES: Final = 32
 
 _Requests = AsyncIterator[storage_pb2.PutRequest]
+
+
+class _Stored(TypedDict):
+    """What is answered about a file that has been stored, by whichever call."""
+
+    info: storage_pb2.FileInfo
+    created: bool
+    epoch: int
 
 
 class StorageServicer(storage_pb2_grpc.StorageServiceServicer):
@@ -88,10 +96,26 @@ class StorageServicer(storage_pb2_grpc.StorageServiceServicer):
                 await _drain(requests)
                 raise
 
+    async def PutSmall(  # noqa: N802
+        self, request: storage_pb2.PutSmallRequest, _: Any
+    ) -> storage_pb2.PutSmallResponse:
+        """Store one file that came in one piece."""
+        key, content = request.key, request.content
+        if len(content) > BLOCK_BYTES:
+            raise TooLargeError(f"A file of more than {BLOCK_BYTES} bytes comes as a stream.")
+        commit = storage_pb2.PutCommit(epoch=request.epoch, size_bytes=len(content), sha256=request.sha256)
+        async with self._puts:
+            await self._check_put(key, epoch=commit.epoch, size_bytes=commit.size_bytes)
+            await self._check_commit(commit)
+            with self._promises.arriving(key):
+                published = await self._threads.run(self._keep, [content], key, commit)
+        return storage_pb2.PutSmallResponse(**self._stored(published))
+
     async def _receive(self, requests: _Requests) -> storage_pb2.PutResponse:
         first = await _opening(requests)
-        await self._check_put(first.header)
-        with self._promises.arriving(first.header.key):
+        header = first.header
+        await self._check_put(header.key, epoch=header.epoch, size_bytes=header.size_bytes)
+        with self._promises.arriving(header.key):
             return await self._take(first, requests)
 
     async def _take(self, first: storage_pb2.PutRequest, requests: _Requests) -> storage_pb2.PutResponse:
@@ -102,7 +126,7 @@ class StorageServicer(storage_pb2_grpc.StorageServiceServicer):
             commit = await _fill(Spool(stage, self._threads), first, requests)
             await self._check_commit(commit)
             published = await self._threads.run(self._publish, stage, header.key, commit)
-        return self._stored(published)
+        return storage_pb2.PutResponse(**self._stored(published))
 
     async def _take_small(
         self, first: storage_pb2.PutRequest, requests: _Requests
@@ -111,15 +135,16 @@ class StorageServicer(storage_pb2_grpc.StorageServiceServicer):
         pile = Pile(limit_bytes=first.header.size_bytes)
         commit = await _fill(pile, first, requests)
         await self._check_commit(commit)
-        return self._stored(await self._threads.run(self._keep, pile.chunks, first.header.key, commit))
+        published = await self._threads.run(self._keep, pile.chunks, first.header.key, commit)
+        return storage_pb2.PutResponse(**self._stored(published))
 
-    async def _check_put(self, header: storage_pb2.PutHeader) -> None:
+    async def _check_put(self, key: str, *, epoch: int, size_bytes: int) -> None:
         """Refuse before the data comes what would be refused after it."""
-        check_key(header.key)
-        if header.size_bytes > MAX_FILE_BYTES:
+        check_key(key)
+        if size_bytes > MAX_FILE_BYTES:
             raise TooLargeError(f"A file has at most {MAX_FILE_BYTES} bytes.")
-        await self._epochs.catch_up(header.epoch)
-        self._store.fence.check(epoch=header.epoch, video_id=parse_key(header.key).video_id)
+        await self._epochs.catch_up(epoch)
+        self._store.fence.check(epoch=epoch, video_id=parse_key(key).video_id)
 
     async def _check_commit(self, commit: storage_pb2.PutCommit) -> None:
         if len(commit.sha256) != _SHA256_BYTES:
@@ -141,11 +166,9 @@ class StorageServicer(storage_pb2_grpc.StorageServiceServicer):
             stage.uncache()  # the cluster's memory holds the more files, the fewer copies of each
         return published
 
-    def _stored(self, published: Published) -> storage_pb2.PutResponse:
+    def _stored(self, published: Published) -> _Stored:
         metrics.RECEIVED.inc(published.info.size_bytes)
-        return storage_pb2.PutResponse(
-            info=to_wire(published.info), created=published.created, epoch=self._store.fence.epoch
-        )
+        return _Stored(info=to_wire(published.info), created=published.created, epoch=self._store.fence.epoch)
 
     async def Delete(self, request: storage_pb2.DeleteRequest, _: Any) -> storage_pb2.DeleteResponse:  # noqa: N802
         """Remove this node's copy of a file."""

@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
-from grpc.aio import UnaryStreamCall
+from grpc import StatusCode
+from grpc.aio import AioRpcError, UnaryStreamCall
 
 from services.shared.content.channels import Channels
 from services.shared.content.files import StoredFile
@@ -15,7 +16,7 @@ from services.shared.content.part import Part
 from services.shared.content.put_requests import put_requests
 from services.shared.errors import NotFoundError, UnavailableError
 from services.shared.rpc import translated
-from services.shared.stubs.tritontube.storage.v1 import storage_pb2
+from services.shared.stubs.tritontube.storage.v1 import storage_pb2, storage_pb2_grpc
 
 ANSWER_TIMEOUT_S: Final = 5.0
 """For the first word of an answer; a node that is well needs milliseconds."""
@@ -68,8 +69,10 @@ class Nodes:
         """
         stub = await self._channels.stub(node)
         with translated(node):
-            response = await stub.Put(_requests(key, part, epoch))
-        return StoredFile.from_wire(response.info)
+            facts = await _put_small(stub, key, part, epoch) if part.is_small else None
+            if facts is None:
+                facts = (await stub.Put(_requests(key, part, epoch))).info
+        return StoredFile.from_wire(facts)
 
     async def get(self, node: str, key: str, *, offset: int, length: int) -> Download | None:
         """Begin to download a range (`length` 0: to the end); None: the node has no copy.
@@ -102,6 +105,20 @@ class Nodes:
         with translated(node):
             answer = await stub.Has(storage_pb2.HasRequest(keys=[key]), timeout=ANSWER_TIMEOUT_S)
         return StoredFile.from_wire(answer.files[0]) if answer.files else None
+
+
+async def _put_small(
+    stub: storage_pb2_grpc.StorageServiceAsyncStub, key: str, part: Part, epoch: int
+) -> storage_pb2.FileInfo | None:
+    """Send a small file in one message. None: the node is of a version that only takes streams."""
+    content = await part.whole()
+    request = storage_pb2.PutSmallRequest(key=key, epoch=epoch, sha256=part.sha256, content=content)
+    try:
+        return (await stub.PutSmall(request)).info
+    except AioRpcError as failure:
+        if failure.code() is not StatusCode.UNIMPLEMENTED:
+            raise
+        return None
 
 
 def _requests(key: str, part: Part, epoch: int) -> AsyncIterator[storage_pb2.PutRequest]:

@@ -29,6 +29,11 @@ class Part:
         """The digest of the content so far."""
         return self._sha256.digest()
 
+    @property
+    def is_small(self) -> bool:
+        """Whether it is known already that all of it fits into one message."""
+        return 0 < self.announced_bytes <= CHUNK_BYTES
+
     async def fill(self, source: bytes | AsyncIterable[bytes]) -> None:
         """Take all of the source.
 
@@ -45,6 +50,12 @@ class Part:
         self.announced_bytes = self.size_bytes
         self.completed_at = asyncio.get_running_loop().time()
         self._tell_readers()
+
+    async def whole(self) -> bytes:
+        """All of the content, once it is here."""
+        while self.completed_at is None:
+            await self._grown.wait()
+        return b"".join(self._pieces)
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """The content from its beginning, cut for sending; ends when it is complete."""

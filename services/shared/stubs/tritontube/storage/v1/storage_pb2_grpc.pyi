@@ -42,6 +42,10 @@ class StorageServiceStub:
     """Stores one file: header, then data, then commit. The file becomes visible, whole and durable, or not at all.
     The same key with the same content again is a success; with other content it is ALREADY_EXISTS.
     """
+    PutSmall: _grpc.UnaryUnaryMultiCallable[_storage_pb2.PutSmallRequest, _storage_pb2.PutSmallResponse]
+    """Stores one file of at most 1 MiB, as Put does: one message there and one back cost both sides half of what a
+    stream costs.
+    """
     Get: _grpc.UnaryStreamMultiCallable[_storage_pb2.GetRequest, _storage_pb2.GetResponse]
     """Streams a range of a verified file: one info message, then data. NOT_FOUND only says that this node has no copy;
     DATA_LOSS ends a stream whose next bytes turned out to be damaged: go on from another copy.
@@ -82,6 +86,10 @@ class StorageServiceAsyncStub(StorageServiceStub):
     Put: _aio.StreamUnaryMultiCallable[_storage_pb2.PutRequest, _storage_pb2.PutResponse]  # type: ignore[assignment]
     """Stores one file: header, then data, then commit. The file becomes visible, whole and durable, or not at all.
     The same key with the same content again is a success; with other content it is ALREADY_EXISTS.
+    """
+    PutSmall: _aio.UnaryUnaryMultiCallable[_storage_pb2.PutSmallRequest, _storage_pb2.PutSmallResponse]  # type: ignore[assignment]
+    """Stores one file of at most 1 MiB, as Put does: one message there and one back cost both sides half of what a
+    stream costs.
     """
     Get: _aio.UnaryStreamMultiCallable[_storage_pb2.GetRequest, _storage_pb2.GetResponse]  # type: ignore[assignment]
     """Streams a range of a verified file: one info message, then data. NOT_FOUND only says that this node has no copy;
@@ -126,6 +134,16 @@ class StorageServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_storage_pb2.PutResponse, _abc.Awaitable[_storage_pb2.PutResponse]]:
         """Stores one file: header, then data, then commit. The file becomes visible, whole and durable, or not at all.
         The same key with the same content again is a success; with other content it is ALREADY_EXISTS.
+        """
+
+    @_abc_1.abstractmethod
+    def PutSmall(
+        self,
+        request: _storage_pb2.PutSmallRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_storage_pb2.PutSmallResponse, _abc.Awaitable[_storage_pb2.PutSmallResponse]]:
+        """Stores one file of at most 1 MiB, as Put does: one message there and one back cost both sides half of what a
+        stream costs.
         """
 
     @_abc_1.abstractmethod

@@ -113,8 +113,8 @@ class StorageServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def PutSmall(self, request, context):
-        """Stores one file of at most 1 MiB, as Put does: one message there and one back cost both sides half of what a
-        stream costs.
+        """Stores one file of at most 1 MiB, as Put does: one message there and one back cost both sides less than a stream
+        of one message.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

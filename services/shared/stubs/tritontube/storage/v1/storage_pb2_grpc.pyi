@@ -43,8 +43,8 @@ class StorageServiceStub:
     The same key with the same content again is a success; with other content it is ALREADY_EXISTS.
     """
     PutSmall: _grpc.UnaryUnaryMultiCallable[_storage_pb2.PutSmallRequest, _storage_pb2.PutSmallResponse]
-    """Stores one file of at most 1 MiB, as Put does: one message there and one back cost both sides half of what a
-    stream costs.
+    """Stores one file of at most 1 MiB, as Put does: one message there and one back cost both sides less than a stream
+    of one message.
     """
     Get: _grpc.UnaryStreamMultiCallable[_storage_pb2.GetRequest, _storage_pb2.GetResponse]
     """Streams a range of a verified file: one info message, then data. NOT_FOUND only says that this node has no copy;
@@ -88,8 +88,8 @@ class StorageServiceAsyncStub(StorageServiceStub):
     The same key with the same content again is a success; with other content it is ALREADY_EXISTS.
     """
     PutSmall: _aio.UnaryUnaryMultiCallable[_storage_pb2.PutSmallRequest, _storage_pb2.PutSmallResponse]  # type: ignore[assignment]
-    """Stores one file of at most 1 MiB, as Put does: one message there and one back cost both sides half of what a
-    stream costs.
+    """Stores one file of at most 1 MiB, as Put does: one message there and one back cost both sides less than a stream
+    of one message.
     """
     Get: _aio.UnaryStreamMultiCallable[_storage_pb2.GetRequest, _storage_pb2.GetResponse]  # type: ignore[assignment]
     """Streams a range of a verified file: one info message, then data. NOT_FOUND only says that this node has no copy;
@@ -142,8 +142,8 @@ class StorageServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _storage_pb2.PutSmallRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_storage_pb2.PutSmallResponse, _abc.Awaitable[_storage_pb2.PutSmallResponse]]:
-        """Stores one file of at most 1 MiB, as Put does: one message there and one back cost both sides half of what a
-        stream costs.
+        """Stores one file of at most 1 MiB, as Put does: one message there and one back cost both sides less than a stream
+        of one message.
         """
 
     @_abc_1.abstractmethod

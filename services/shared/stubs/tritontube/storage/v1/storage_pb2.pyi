@@ -172,6 +172,33 @@ class PutRequest(_message.Message):
 Global___PutRequest: _TypeAlias = PutRequest  # noqa: Y015
 
 @_typing.final
+class PutResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INFO_FIELD_NUMBER: _builtins.int
+    CREATED_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
+    created: _builtins.bool
+    """False where the same content had been stored before."""
+    epoch: _builtins.int
+    @_builtins.property
+    def info(self) -> Global___FileInfo: ...
+    def __init__(
+        self,
+        *,
+        info: Global___FileInfo | None = ...,
+        created: _builtins.bool = ...,
+        epoch: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["info", b"info"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["created", b"created", "epoch", b"epoch", "info", b"info"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PutResponse: _TypeAlias = PutResponse  # noqa: Y015
+
+@_typing.final
 class PutSmallRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -226,33 +253,6 @@ class PutSmallResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___PutSmallResponse: _TypeAlias = PutSmallResponse  # noqa: Y015
-
-@_typing.final
-class PutResponse(_message.Message):
-    DESCRIPTOR: _descriptor.Descriptor
-
-    INFO_FIELD_NUMBER: _builtins.int
-    CREATED_FIELD_NUMBER: _builtins.int
-    EPOCH_FIELD_NUMBER: _builtins.int
-    created: _builtins.bool
-    """False where the same content had been stored before."""
-    epoch: _builtins.int
-    @_builtins.property
-    def info(self) -> Global___FileInfo: ...
-    def __init__(
-        self,
-        *,
-        info: Global___FileInfo | None = ...,
-        created: _builtins.bool = ...,
-        epoch: _builtins.int = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["info", b"info"]  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["created", b"created", "epoch", b"epoch", "info", b"info"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___PutResponse: _TypeAlias = PutResponse  # noqa: Y015
 
 @_typing.final
 class GetRequest(_message.Message):

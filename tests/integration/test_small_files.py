@@ -1,0 +1,126 @@
+"""Small files as one message, and storage nodes of the version before, which take files as streams only."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+import grpc
+import pytest
+
+from services.shared.content.nodes import Nodes
+from services.shared.content.part import Part
+from services.shared.errors import ConflictError, TritonTubeError
+from services.shared.rpc import CHANNEL_OPTIONS, CHUNK_BYTES, SERVER_OPTIONS
+from services.shared.stubs.tritontube.storage.v1 import storage_pb2, storage_pb2_grpc
+
+_KEY: Final = "0123456789abcdef/file"
+_SERVICE: Final = storage_pb2.DESCRIPTOR.services_by_name["StorageService"].full_name
+
+
+class OlderNode:
+    """Knows `Put` and nothing else, as the server's table of methods says."""
+
+    def __init__(self) -> None:
+        self.files: dict[str, bytes] = {}
+
+    async def put(
+        self, requests: AsyncIterator[storage_pb2.PutRequest], context: grpc.aio.ServicerContext[Any, Any]
+    ) -> storage_pb2.PutResponse:
+        received = [request async for request in requests]
+        key, content = received[0].header.key, b"".join(request.chunk for request in received)
+        assert received[-1].commit.sha256 == hashlib.sha256(content).digest()
+        if self.files.setdefault(key, content) != content:
+            await context.abort(grpc.StatusCode.ALREADY_EXISTS, "It is stored already, with other content.")
+        facts = storage_pb2.FileInfo(
+            key=key, size_bytes=len(content), sha256=received[-1].commit.sha256, stored_at_ms=1
+        )
+        return storage_pb2.PutResponse(info=facts, created=True, epoch=1)
+
+    def handlers(self) -> grpc.GenericRpcHandler:
+        put = grpc.stream_unary_rpc_method_handler(
+            self.put,
+            request_deserializer=storage_pb2.PutRequest.FromString,
+            response_serializer=storage_pb2.PutResponse.SerializeToString,
+        )
+        return grpc.method_handlers_generic_handler(_SERVICE, {"Put": put})
+
+
+class SmallFilesOnly:
+    """Knows `PutSmall` and nothing else, so that whatever comes by another call fails."""
+
+    def __init__(self) -> None:
+        self.files: dict[str, bytes] = {}
+
+    async def put(
+        self, request: storage_pb2.PutSmallRequest, _: grpc.aio.ServicerContext[Any, Any]
+    ) -> storage_pb2.PutSmallResponse:
+        assert request.sha256 == hashlib.sha256(request.content).digest()
+        self.files[request.key] = request.content
+        facts = storage_pb2.FileInfo(
+            key=request.key, size_bytes=len(request.content), sha256=request.sha256, stored_at_ms=1
+        )
+        return storage_pb2.PutSmallResponse(info=facts, created=True, epoch=1)
+
+    def handlers(self) -> grpc.GenericRpcHandler:
+        put = grpc.unary_unary_rpc_method_handler(
+            self.put,
+            request_deserializer=storage_pb2.PutSmallRequest.FromString,
+            response_serializer=storage_pb2.PutSmallResponse.SerializeToString,
+        )
+        return grpc.method_handlers_generic_handler(_SERVICE, {"PutSmall": put})
+
+
+class OneStub:
+    """Leads to the one node there is."""
+
+    def __init__(self, stub: storage_pb2_grpc.StorageServiceAsyncStub) -> None:
+        self._stub = stub
+
+    async def stub(self, _node: str) -> storage_pb2_grpc.StorageServiceAsyncStub:
+        return self._stub
+
+
+@asynccontextmanager
+async def asking(node: OlderNode | SmallFilesOnly) -> AsyncIterator[Nodes]:
+    server = grpc.aio.server(options=SERVER_OPTIONS)
+    server.add_generic_rpc_handlers((node.handlers(),))
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=CHANNEL_OPTIONS) as channel:
+        yield Nodes(OneStub(storage_pb2_grpc.StorageServiceStub(channel)))  # type: ignore[arg-type]
+    await server.stop(None)
+
+
+async def filled(content: bytes) -> Part:
+    part = Part(limit_bytes=len(content))
+    await part.fill(content)
+    return part
+
+
+async def test_a_file_of_one_chunk_is_one_message_and_a_longer_one_is_not():
+    node, content = SmallFilesOnly(), bytes(CHUNK_BYTES)
+    async with asking(node) as nodes:
+        await nodes.put("node", _KEY, await filled(content), epoch=1)
+        with pytest.raises(TritonTubeError):
+            await nodes.put("node", f"{_KEY}-longer", await filled(content + b"x"), epoch=1)
+    assert node.files == {_KEY: content}
+
+
+async def test_a_small_file_is_sent_as_a_stream_to_a_node_that_only_takes_streams():
+    older = OlderNode()
+    async with asking(older) as nodes:
+        stored = await nodes.put("older", _KEY, await filled(b"content"), epoch=1)
+    assert older.files == {_KEY: b"content"}
+    assert (stored.key, stored.size_bytes) == (_KEY, 7)
+
+
+async def test_what_such_a_node_refuses_stays_refused():
+    older = OlderNode()
+    older.files[_KEY] = b"another"
+    async with asking(older) as nodes:
+        with pytest.raises(ConflictError):
+            await nodes.put("older", _KEY, await filled(b"content"), epoch=1)
+    assert older.files == {_KEY: b"another"}

@@ -26,26 +26,23 @@ class OlderNode:
     def __init__(self) -> None:
         self.files: dict[str, bytes] = {}
 
-    async def put(
-        self, requests: AsyncIterator[storage_pb2.PutRequest], context: grpc.aio.ServicerContext[Any, Any]
-    ) -> storage_pb2.PutResponse:
-        received = [request async for request in requests]
-        key, content = received[0].header.key, b"".join(request.chunk for request in received)
-        assert received[-1].commit.sha256 == hashlib.sha256(content).digest()
-        if self.files.setdefault(key, content) != content:
-            await context.abort(grpc.StatusCode.ALREADY_EXISTS, "It is stored already, with other content.")
-        facts = storage_pb2.FileInfo(
-            key=key, size_bytes=len(content), sha256=received[-1].commit.sha256, stored_at_ms=1
-        )
-        return storage_pb2.PutResponse(info=facts, created=True, epoch=1)
-
     def handlers(self) -> grpc.GenericRpcHandler:
         put = grpc.stream_unary_rpc_method_handler(
-            self.put,
+            self._put,
             request_deserializer=storage_pb2.PutRequest.FromString,
             response_serializer=storage_pb2.PutResponse.SerializeToString,
         )
         return grpc.method_handlers_generic_handler(_SERVICE, {"Put": put})
+
+    async def _put(
+        self, requests: AsyncIterator[storage_pb2.PutRequest], context: grpc.aio.ServicerContext[Any, Any]
+    ) -> storage_pb2.PutResponse:
+        received = [request async for request in requests]
+        key, content = received[0].header.key, b"".join(request.chunk for request in received)
+        if self.files.get(key, content) != content:
+            await context.abort(grpc.StatusCode.ALREADY_EXISTS, "It is stored already, with other content.")
+        stored = _stored(self.files, key, content, sha256=received[-1].commit.sha256)
+        return storage_pb2.PutResponse(info=stored, created=True, epoch=1)
 
 
 class SmallFilesOnly:
@@ -54,23 +51,26 @@ class SmallFilesOnly:
     def __init__(self) -> None:
         self.files: dict[str, bytes] = {}
 
-    async def put(
-        self, request: storage_pb2.PutSmallRequest, _: grpc.aio.ServicerContext[Any, Any]
-    ) -> storage_pb2.PutSmallResponse:
-        assert request.sha256 == hashlib.sha256(request.content).digest()
-        self.files[request.key] = request.content
-        facts = storage_pb2.FileInfo(
-            key=request.key, size_bytes=len(request.content), sha256=request.sha256, stored_at_ms=1
-        )
-        return storage_pb2.PutSmallResponse(info=facts, created=True, epoch=1)
-
     def handlers(self) -> grpc.GenericRpcHandler:
         put = grpc.unary_unary_rpc_method_handler(
-            self.put,
+            self._put,
             request_deserializer=storage_pb2.PutSmallRequest.FromString,
             response_serializer=storage_pb2.PutSmallResponse.SerializeToString,
         )
         return grpc.method_handlers_generic_handler(_SERVICE, {"PutSmall": put})
+
+    async def _put(
+        self, request: storage_pb2.PutSmallRequest, _: grpc.aio.ServicerContext[Any, Any]
+    ) -> storage_pb2.PutSmallResponse:
+        stored = _stored(self.files, request.key, request.content, sha256=request.sha256)
+        return storage_pb2.PutSmallResponse(info=stored, created=True, epoch=1)
+
+
+def _stored(files: dict[str, bytes], key: str, content: bytes, *, sha256: bytes) -> storage_pb2.FileInfo:
+    """Keep a file whose digest is right; what is answered of it."""
+    assert sha256 == hashlib.sha256(content).digest()
+    files[key] = content
+    return storage_pb2.FileInfo(key=key, size_bytes=len(content), sha256=sha256, stored_at_ms=1)
 
 
 class OneStub:

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -54,6 +55,15 @@ async def get(node: StorageNode, key: str, *, offset: int = 0, length: int = 0) 
     async with node.stub() as stub:
         request = storage_pb2.GetRequest(key=key, offset_bytes=offset, length_bytes=length)
         return b"".join([message.chunk async for message in stub.Get(request, timeout=30.0)])
+
+
+def unread_bytes(node: StorageNode) -> int:
+    """What has come for the node's process, which has not read it: `rx_queue` in `man proc_pid_net`."""
+    # gRPC listens on IPv4 with sockets of IPv6.
+    lines = [line for name in ("tcp", "tcp6") for line in Path(f"/proc/net/{name}").read_text().splitlines()]
+    rows = [line.split() for line in lines if "rx_queue" not in line]
+    port = f":{int(node.address.rpartition(':')[2]):04X}"
+    return sum(int(row[4].partition(":")[2], 16) for row in rows if row[1].endswith(port))
 
 
 def refused_with(code: StatusCode):
@@ -145,6 +155,27 @@ async def test_a_small_file_that_breaks_the_rules_is_refused_and_leaves_nothing(
                 await stub.PutSmall(storage_pb2.PutSmallRequest(**(good | change)), timeout=30.0)
     assert await node.has(key) == set()
     await eventually(lambda: not list((node.data / "tmp").iterdir()), what="tmp is empty")
+
+
+async def test_a_node_killed_while_a_small_file_is_on_its_way_keeps_none_of_it_and_takes_it_later(
+    storage, node, key, epoch
+):
+    data = os.urandom(CHUNK_BYTES)
+    async with node.stub() as stub:
+        await stub.Has(storage_pb2.HasRequest(keys=[key]), timeout=30.0)  # so that it is connected
+        node.server.freeze()
+        request = storage_pb2.PutSmallRequest(
+            key=key, epoch=epoch, sha256=hashlib.sha256(data).digest(), content=data
+        )
+        sending = stub.PutSmall(request, timeout=30.0)
+        await eventually(lambda: unread_bytes(node) > len(data) // 10, what="part of the file has arrived")
+        node.server.kill()
+        with refused_with(StatusCode.UNAVAILABLE):
+            await sending
+    await storage.heal()
+    assert await node.has(key) == set()
+    assert (await put_small(node, key, data, epoch=epoch)).created
+    assert await get(node, key) == data
 
 
 async def test_of_many_puts_at_once_of_one_key_the_first_content_wins(node, key, epoch):

@@ -28,12 +28,17 @@ def mark(stack: Path, child: str = "") -> str:
 
 
 def is_running(pid: int) -> bool:
-    """Whether the process exists and is not a zombie that nobody has reaped yet."""
+    """Whether a thread of the process lives: it holds its files and ports until the last one has ended.
+
+    A zombie that nobody has reaped yet does not count.
+    """
     try:
         stat = (_PROC / str(pid) / "stat").read_text()
     except OSError:
         return False
-    return stat.rpartition(")")[2].split()[0] not in {"Z", "X"}
+    fields = stat.rpartition(")")[2].split()  # from the third on, as proc_pid_stat(5) counts
+    state, threads = fields[0], int(fields[17])
+    return state not in {"Z", "X"} or threads > 1
 
 
 def marked(prefix: str) -> list[int]:
@@ -49,11 +54,13 @@ async def end_marked(prefix: str, *, timeout_s: float) -> list[int]:
         The processes that were still there after `timeout_s` (stuck in the kernel, say).
     """
     end = monotonic() + timeout_s
-    while (found := marked(prefix)) and monotonic() < end:
-        for pid in found:
+    left: set[int] = set()
+    # A process loses its environment, and the mark with it, a while before it lets go of its files.
+    while (left := {*marked(prefix), *filter(is_running, left)}) and monotonic() < end:
+        for pid in left:
             kill(pid, signal.SIGKILL)
         await asyncio.sleep(_POLL_S)
-    return found
+    return sorted(left)
 
 
 def kill(pid: int, number: signal.Signals) -> None:

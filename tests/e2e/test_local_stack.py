@@ -152,8 +152,10 @@ async def test_state_survives_ctrl_c_and_a_killed_launcher(own_stack: Stack):
     assert _identity(own_stack.endpoints) == _identity(before)
     children = [child.pid for child in own_stack.children.values()]
     await own_stack.kill_launcher()
-    await eventually(lambda: not own_stack.left_running, what="the children are gone")
-    assert not any(processes.is_running(pid) for pid in children if pid)
+    await eventually(
+        lambda: not any(processes.is_running(pid) for pid in children if pid), what="the children are gone"
+    )
+    await eventually(lambda: not own_stack.left_running, what="what they started is gone")
 
     await own_stack.start()
     assert _identity(own_stack.endpoints) == _identity(before)

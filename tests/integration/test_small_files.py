@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
 from typing import Any, Final
 
 import grpc
@@ -12,9 +13,13 @@ import pytest
 
 from services.shared.content.nodes import Nodes
 from services.shared.content.part import Part
-from services.shared.errors import ConflictError, TritonTubeError
+from services.shared.errors import ConflictError, CorruptFileError, TritonTubeError
+from services.shared.pace import Pace
 from services.shared.rpc import CHANNEL_OPTIONS, CHUNK_BYTES, SERVER_OPTIONS
 from services.shared.stubs.tritontube.storage.v1 import storage_pb2, storage_pb2_grpc
+from services.storage.disk.objectfile import ObjectFile, ObjectWriter
+from services.storage.handoff.peers import Peers
+from services.storage.threads import Threads
 
 _KEY: Final = "0123456789abcdef/file"
 _SERVICE: Final = storage_pb2.DESCRIPTOR.services_by_name["StorageService"].full_name
@@ -84,14 +89,41 @@ class OneStub:
 
 
 @asynccontextmanager
-async def asking(node: OlderNode | SmallFilesOnly) -> AsyncIterator[Nodes]:
+async def leading_to(node: OlderNode | SmallFilesOnly) -> AsyncIterator[OneStub]:
     server = grpc.aio.server(options=SERVER_OPTIONS)
     server.add_generic_rpc_handlers((node.handlers(),))
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=CHANNEL_OPTIONS) as channel:
-        yield Nodes(OneStub(storage_pb2_grpc.StorageServiceStub(channel)))  # type: ignore[arg-type]
+        yield OneStub(storage_pb2_grpc.StorageServiceStub(channel))
     await server.stop(None)
+
+
+@asynccontextmanager
+async def asking(node: OlderNode | SmallFilesOnly) -> AsyncIterator[Nodes]:
+    """A writer's way to the node."""
+    async with leading_to(node) as stub:
+        yield Nodes(stub)  # type: ignore[arg-type]
+
+
+@asynccontextmanager
+async def handing_over_to(node: OlderNode | SmallFilesOnly) -> AsyncIterator[Peers]:
+    """Another node's way to the node."""
+    with Threads(1) as threads:
+        async with leading_to(node) as stub:
+            yield Peers(stub, node_id="source", threads=threads, pace=Pace(1 << 30))  # type: ignore[arg-type]
+
+
+@contextmanager
+def stored(path: Path, content: bytes) -> Iterator[ObjectFile]:
+    """A node's own copy."""
+    with path.open("xb") as file:
+        writer = ObjectWriter(file.fileno())
+        writer.append(content)
+        writer.finish(key=_KEY, stored_at_ms=1)
+    copy = ObjectFile.open(path)
+    yield copy
+    copy.close()
 
 
 async def filled(content: bytes) -> Part:
@@ -124,3 +156,39 @@ async def test_what_such_a_node_refuses_stays_refused():
         with pytest.raises(ConflictError):
             await nodes.put("older", _KEY, await filled(b"content"), epoch=1)
     assert older.files == {_KEY: b"another"}
+
+
+@pytest.mark.parametrize("size", [0, 1, CHUNK_BYTES])
+async def test_a_small_file_is_handed_over_in_one_message(tmp_path: Path, size: int):
+    node, content = SmallFilesOnly(), bytes(size)
+    async with handing_over_to(node) as peers:
+        with stored(tmp_path / "copy", content) as copy:
+            await peers.push("node", copy, epoch=1)
+    assert node.files == {_KEY: content}
+
+
+async def test_a_longer_file_is_handed_over_as_a_stream(tmp_path: Path):
+    older, content = OlderNode(), bytes(CHUNK_BYTES + 1)
+    async with handing_over_to(older) as peers:
+        with stored(tmp_path / "copy", content) as copy:
+            await peers.push("older", copy, epoch=1)
+    assert older.files == {_KEY: content}
+
+
+async def test_a_small_file_is_handed_over_as_a_stream_to_a_node_that_only_takes_streams(tmp_path: Path):
+    older = OlderNode()
+    async with handing_over_to(older) as peers:
+        with stored(tmp_path / "copy", b"content") as copy:
+            await peers.push("older", copy, epoch=1)
+    assert older.files == {_KEY: b"content"}
+
+
+async def test_a_damaged_small_copy_is_not_handed_over(tmp_path: Path):
+    node = SmallFilesOnly()
+    async with handing_over_to(node) as peers:
+        with stored(tmp_path / "copy", b"content") as copy:
+            with (tmp_path / "copy").open("r+b") as file:
+                file.write(b"C")
+            with pytest.raises(CorruptFileError):
+                await peers.push("node", copy, epoch=1)
+    assert node.files == {}

@@ -7,16 +7,15 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
-from grpc import StatusCode
-from grpc.aio import AioRpcError, UnaryStreamCall
+from grpc.aio import UnaryStreamCall
 
 from services.shared.content.channels import Channels
 from services.shared.content.files import StoredFile
 from services.shared.content.part import Part
-from services.shared.content.put_requests import put_requests
+from services.shared.content.put_requests import put_requests, put_small
 from services.shared.errors import NotFoundError, UnavailableError
 from services.shared.rpc import translated
-from services.shared.stubs.tritontube.storage.v1 import storage_pb2, storage_pb2_grpc
+from services.shared.stubs.tritontube.storage.v1 import storage_pb2
 
 ANSWER_TIMEOUT_S: Final = 5.0
 """For the first word of an answer; a node that is well needs milliseconds."""
@@ -69,7 +68,7 @@ class Nodes:
         """
         stub = await self._channels.stub(node)
         with translated(node):
-            facts = await _put_small(stub, key, part, epoch) if part.is_small else None
+            facts = await put_small(stub, await _small_request(key, part, epoch)) if part.is_small else None
             if facts is None:
                 facts = (await stub.Put(_requests(key, part, epoch))).info
         return StoredFile.from_wire(facts)
@@ -107,18 +106,9 @@ class Nodes:
         return StoredFile.from_wire(answer.files[0]) if answer.files else None
 
 
-async def _put_small(
-    stub: storage_pb2_grpc.StorageServiceAsyncStub, key: str, part: Part, epoch: int
-) -> storage_pb2.FileInfo | None:
-    """Send a small file in one message. None: the node is of a version that only takes streams."""
+async def _small_request(key: str, part: Part, epoch: int) -> storage_pb2.PutSmallRequest:
     content = await part.whole()
-    request = storage_pb2.PutSmallRequest(key=key, epoch=epoch, sha256=part.sha256, content=content)
-    try:
-        return (await stub.PutSmall(request)).info
-    except AioRpcError as failure:
-        if failure.code() is not StatusCode.UNIMPLEMENTED:
-            raise
-        return None
+    return storage_pb2.PutSmallRequest(key=key, epoch=epoch, sha256=part.sha256, content=content)
 
 
 def _requests(key: str, part: Part, epoch: int) -> AsyncIterator[storage_pb2.PutRequest]:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterable, Callable
 
-from services.shared.stubs.tritontube.storage.v1 import storage_pb2
+from grpc import StatusCode
+from grpc.aio import AioRpcError
+
+from services.shared.stubs.tritontube.storage.v1 import storage_pb2, storage_pb2_grpc
 
 
 async def put_requests(
@@ -24,3 +27,19 @@ async def put_requests(
             opening = None
         held = chunk
     yield storage_pb2.PutRequest(header=opening, chunk=held, commit=commit())
+
+
+async def put_small(
+    stub: storage_pb2_grpc.StorageServiceAsyncStub, request: storage_pb2.PutSmallRequest
+) -> storage_pb2.FileInfo | None:
+    """Send a file of one chunk at most in one message. None: the node's version takes streams only.
+
+    Raises:
+        AioRpcError: the node refused it, or is away.
+    """
+    try:
+        return (await stub.PutSmall(request)).info
+    except AioRpcError as failure:
+        if failure.code() is not StatusCode.UNIMPLEMENTED:
+            raise
+        return None

@@ -8,11 +8,11 @@ from typing import Final
 
 from services.shared.content.channels import Channels
 from services.shared.content.nodes import bounded
-from services.shared.content.put_requests import put_requests
+from services.shared.content.put_requests import put_requests, put_small
 from services.shared.errors import UnavailableError
 from services.shared.pace import Pace
 from services.shared.rpc import CHUNK_BYTES, translated
-from services.shared.stubs.tritontube.storage.v1 import storage_pb2
+from services.shared.stubs.tritontube.storage.v1 import storage_pb2, storage_pb2_grpc
 from services.storage.disk.objectfile import BLOCK_BYTES, ObjectFile, ObjectInfo
 from services.storage.handoff.offers import Answer
 from services.storage.handoff.summaries import Summary
@@ -101,6 +101,23 @@ class Peers:
             UnavailableError: the node is away, too slow, or takes no writes.
         """
         stub = await self._channels.stub(node)
+        if file.info.size_bytes > CHUNK_BYTES or not await self._push_small(node, stub, file, epoch):
+            await self._push_stream(node, stub, file, epoch)
+
+    async def _push_small(
+        self, node: str, stub: storage_pb2_grpc.StorageServiceAsyncStub, file: ObjectFile, epoch: int
+    ) -> bool:
+        """Whether the node has it; it has not if its version takes streams only."""
+        content = b"".join([chunk async for chunk in self._chunks(file)])
+        request = storage_pb2.PutSmallRequest(
+            key=file.info.key, epoch=epoch, sha256=file.info.sha256, content=content
+        )
+        async with bounded(node, _STALL_TIMEOUT_S + _COMMIT_TIMEOUT_S):
+            return await put_small(stub, request) is not None
+
+    async def _push_stream(
+        self, node: str, stub: storage_pb2_grpc.StorageServiceAsyncStub, file: ObjectFile, epoch: int
+    ) -> None:
         call = stub.Put()
         try:
             async with (

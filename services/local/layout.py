@@ -116,7 +116,10 @@ class Layout:
                 if asked
                 else self.ports.take(name, "HTTP")
             ),
-            admin_port=self.ports.take(name, "admin"),
+            # 8081 beside 8080: what the admin CLI asks if nobody tells it otherwise.
+            admin_port=(
+                self.ports.prefer(name, "admin", asked + 1) if asked else self.ports.take(name, "admin")
+            ),
             storage_nodes=self.shape.storage_nodes,
             replicas=self.shape.replicas,
         )

@@ -68,6 +68,14 @@ class PortBook:
             )
         return port
 
+    def prefer(self, owner: str, purpose: str, port: int) -> int:
+        """Hold `port` if it is free, and as `take` does if it is not. The preferred one is not remembered.
+
+        Raises:
+            ConflictError, InvalidRequestError: as `take`.
+        """
+        return port if self._hold(f"{owner} {purpose}", port) else self.take(owner, purpose)
+
     def release(self, owner: str) -> None:
         """Let the owner's server bind its ports."""
         for name in [name for name in self._held if name.startswith(f"{owner} ")]:

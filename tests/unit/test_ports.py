@@ -20,6 +20,13 @@ def _listens_on(port: int) -> socket.socket:
     return server
 
 
+def _free_port(folder: Path) -> int:
+    book = PortBook(folder / "probe.json")
+    port = book.take("probe", "any")
+    book.release("probe")
+    return port
+
+
 def test_a_port_is_the_same_at_the_next_start(tmp_path: Path):
     first = PortBook(tmp_path / "ports.json")
     port = first.take("etcd-1", "peer")
@@ -75,13 +82,38 @@ def test_an_asked_port_that_is_taken_names_the_option(tmp_path: Path):
 
 
 def test_an_asked_port_is_not_remembered(tmp_path: Path):
-    book = PortBook(tmp_path / "ports.json")
-    port = book.take("probe", "any")
-    book.release("probe")
+    port = _free_port(tmp_path)
     other = PortBook(tmp_path / "new.json")
     other.take_exactly("web-1", port, option="--port")
     other.save()
     assert json.loads((tmp_path / "new.json").read_text()) == {}
+
+
+def test_a_preferred_port_is_held_and_not_remembered(tmp_path: Path):
+    port = _free_port(tmp_path)
+    book = PortBook(tmp_path / "new.json")
+    assert book.prefer("web-1", "admin", port) == port
+    with pytest.raises(OSError, match="in use"):
+        _listens_on(port)
+    book.release("web-1")
+    _listens_on(port).close()
+    book.save()
+    assert json.loads((tmp_path / "new.json").read_text()) == {}
+
+
+def test_without_a_preferred_port_the_one_chosen_instead_is_remembered(tmp_path: Path):
+    port = _free_port(tmp_path)
+    with _listens_on(port):
+        first = PortBook(tmp_path / "new.json")
+        instead = first.prefer("web-1", "admin", port)
+        assert instead != port
+        first.save()
+        first.release("web-1")
+        assert PortBook(tmp_path / "new.json").prefer("web-1", "admin", port) == instead
+
+
+def test_there_is_no_port_to_prefer_after_the_last(tmp_path: Path):
+    assert PortBook(tmp_path / "ports.json").prefer("web-1", "admin", 65_536) < 65_536
 
 
 def test_a_damaged_file_is_never_replaced(tmp_path: Path):

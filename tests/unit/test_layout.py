@@ -19,14 +19,14 @@ def _laid_out(folder: Path, *, http_port: int) -> Stack:
 
 def _pair_of_free_ports(folder: Path) -> int:
     """The first of two in a row."""
-    book = PortBook(folder / "probe.json")
     while True:
-        port = book.take("first", "any")
-        if book.prefer("second", "any", port + 1) == port + 1:
-            book.release("first")
-            book.release("second")
-            return port
         book = PortBook(folder / "probe.json")
+        port = book.take("first", "any")
+        found = book.prefer("second", "any", port + 1) == port + 1
+        book.release("first")
+        book.release("second")
+        if found:
+            return port
 
 
 def test_the_admin_is_at_the_port_after_the_one_asked_for(tmp_path: Path):

@@ -7,9 +7,10 @@ of the server's ring in the trailing metadata `tritontube-epoch`.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
-from contextlib import aclosing, contextmanager
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from typing import Any, Final, NoReturn
 
 import grpc
@@ -49,7 +50,7 @@ _NO_GRPC: Final = ("Received http2 header with status", "Trying to connect an ht
 """What is in them where something else answers."""
 _NO_METHOD: Final = ("Method not found", "unknown service", "unknown method")
 """How they begin where another gRPC service answers (in Python, in Go), or one too old for the call."""
-_UNEXPECTED: Final = "The server failed in an unexpected way; its log says how."
+UNEXPECTED: Final = "The server failed in an unexpected way; its log says how."
 
 Options = tuple[tuple[str, int], ...]
 
@@ -133,8 +134,12 @@ def status_of(error: TritonTubeError) -> StatusCode:
 
 def error_of(failure: grpc.aio.AioRpcError, *, peer: str) -> TritonTubeError:
     """The error that a failed call stands for; its sentence names the peer where the peer is the trouble."""
-    code, details = failure.code(), failure.details() or failure.code().name
-    epoch = _epoch_in(failure)
+    code = failure.code()
+    return error_from(code, failure.details() or code.name, epoch=_epoch_in(failure), peer=peer)
+
+
+def error_from(code: StatusCode, details: str, *, epoch: int | None, peer: str) -> TritonTubeError:
+    """The same for a failure that was told in other ways; `epoch` is the peer's where ours was older."""
     if code is StatusCode.FAILED_PRECONDITION and epoch is not None:
         return StaleRingError(details, epoch=epoch)
     if code is StatusCode.DEADLINE_EXCEEDED:
@@ -158,6 +163,21 @@ def translated(peer: str) -> Iterator[None]:
         yield
     except grpc.aio.AioRpcError as failure:
         raise error_of(failure, peer=peer) from failure
+
+
+@asynccontextmanager
+async def bounded(peer: str, timeout_s: float | None) -> AsyncGenerator[None, None]:
+    """Call `peer` inside, for so long at most (None: for ever); failures as inside `translated`.
+
+    Raises:
+        UnavailableError: the time is over.
+    """
+    try:
+        with translated(peer):
+            async with asyncio.timeout(timeout_s):
+                yield
+    except TimeoutError:
+        raise UnavailableError(f"{peer} did not answer in {timeout_s:.0f} s.") from None
 
 
 class ErrorTranslator(grpc.aio.ServerInterceptor):
@@ -217,7 +237,7 @@ async def _abort(context: grpc.aio.ServicerContext[Any, Any], error: Exception) 
         raise error
     if not isinstance(error, TritonTubeError):
         log.error("a gRPC call failed", exc_info=error)
-        await context.abort(StatusCode.INTERNAL, _UNEXPECTED)
+        await context.abort(StatusCode.INTERNAL, UNEXPECTED)
     trailer = ((EPOCH_METADATA, str(error.epoch)),) if isinstance(error, StaleRingError) else ()
     await context.abort(status_of(error), str(error), trailer)
 

@@ -157,6 +157,9 @@ class StorageSettings(Settings):
     listen: Address = "127.0.0.1:9090"
     advertise: Address | None = None
     """The address others reach this node at, if it is not `listen`."""
+    bulk_listen: Address | None = None
+    """Where file contents are taken and given at the least cost (unset: a free port beside `listen`), on the
+    host that others reach the node at. Who can't reach it uses `listen`."""
     zone: str = Field(default="default", pattern=r"^[A-Za-z0-9._-]{1,64}$")
     """Failure domain: copies of one file go to different zones while there are enough."""
     reserve_fraction: float = Field(default=0.05, ge=0, lt=1)

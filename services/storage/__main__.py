@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 import sys
 import time
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
@@ -22,16 +24,19 @@ from services.shared.pace import Pace
 from services.shared.ring.state import NodeLive
 from services.shared.rpc_server import Service, serving
 from services.shared.settings import StorageSettings
+from services.shared.sockets import listen
 from services.shared.stubs.tritontube.storage.v1 import storage_pb2, storage_pb2_grpc
 from services.shared.topology import Topology
-from services.storage import metrics
+from services.storage import bulk, metrics
 from services.storage.disk.datafolder import DataFolder, opened
 from services.storage.disk.rescan import rescan
 from services.storage.disk.store import Store
 from services.storage.handoff.exchange import Links, exchange
 from services.storage.handoff.handoff import Handoff
 from services.storage.identity import Identity
+from services.storage.intake import Intake
 from services.storage.membership import Membership
+from services.storage.outlet import Outlet
 from services.storage.servicer import StorageServicer
 from services.storage.threads import Threads
 from services.storage.tombstones import Tombstones
@@ -41,7 +46,6 @@ log = logging.getLogger("services.storage")
 
 _DISK_THREADS: Final = 16
 _SERVICE: Final = storage_pb2.DESCRIPTOR.services_by_name["StorageService"].full_name
-_Work = Sequence[Coroutine[Any, Any, None]]
 _EVERYWHERE: Final = frozenset({"0.0.0.0", "[::]"})  # noqa: S104 - recognised here, not bound
 
 
@@ -57,8 +61,10 @@ async def serve(settings: StorageSettings, stop: asyncio.Event) -> None:
     with data as folder, Threads(_DISK_THREADS) as threads:
         metrics.observe(folder)
         async with _linked(settings) as links:
-            servicer, work = _composed(folder, settings, links, threads=threads, stop=stop)
-            await _run(settings, stop, servicer, work)
+            with listen(bulk_listen(settings)) as listening:
+                live = _live(settings, folder.identity, bulk_port=listening.getsockname()[1])
+                node = _composed(folder, settings, links, threads=threads, live=live, stop=stop)
+                await _run(settings, stop, node, listening)
 
 
 @asynccontextmanager
@@ -74,11 +80,26 @@ async def _linked(settings: StorageSettings) -> AsyncIterator[Links]:
         yield Links(etcd=etcd, topology=topology, channels=channels, broker=broker)
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Node:
+    """Its faces, and what goes on behind them."""
+
+    servicer: StorageServicer
+    intake: Intake
+    outlet: Outlet
+    work: Sequence[Coroutine[Any, Any, None]]
+
+
 def _composed(
-    folder: DataFolder, settings: StorageSettings, links: Links, *, threads: Threads, stop: asyncio.Event
-) -> tuple[StorageServicer, _Work]:
-    """The node's face, and what goes on behind it."""
-    live, pace = _live(settings, folder.identity), Pace(settings.handoff_bytes_per_s)
+    folder: DataFolder,
+    settings: StorageSettings,
+    links: Links,
+    *,
+    threads: Threads,
+    live: NodeLive,
+    stop: asyncio.Event,
+) -> _Node:
+    pace = Pace(settings.handoff_bytes_per_s)
     membership = _membership(folder, settings, links, threads, live)
     tombstones = Tombstones(etcd=links.etcd, store=folder.store, threads=threads, node_id=live.id)
     care = upkeep(
@@ -87,19 +108,29 @@ def _composed(
     traffic = exchange(
         folder, settings, links, threads=threads, membership=membership, inspector=care.inspector, pace=pace
     )
+    intake = Intake(
+        store=folder.store,
+        epochs=membership,
+        is_asked_first=membership.is_asked_first,
+        threads=threads,
+        promises=traffic.promises,
+        memory_bytes=settings.staging_bytes,
+    )
+    outlet = Outlet(
+        store=folder.store, epochs=membership, threads=threads, memory_bytes=settings.staging_bytes
+    )
     servicer = StorageServicer(
         folder=folder,
         live=live,
         epochs=membership,
-        is_asked_first=membership.is_asked_first,
+        intake=intake,
+        outlet=outlet,
         threads=threads,
         inspector=care.inspector,
         mender=care.mender,
         offers=traffic.offers,
-        promises=traffic.promises,
-        memory_bytes=settings.staging_bytes,
     )
-    return servicer, (
+    work = (
         membership.keep_registered(),
         membership.follow_ring(),
         tombstones.follow(),
@@ -110,6 +141,7 @@ def _composed(
         care.mender.run(),
         care.scrubber.run(),
     )
+    return _Node(servicer=servicer, intake=intake, outlet=outlet, work=work)
 
 
 def _membership(
@@ -126,10 +158,12 @@ def _membership(
     )
 
 
-def _live(settings: StorageSettings, identity: Identity) -> NodeLive:
+def _live(settings: StorageSettings, identity: Identity, *, bulk_port: int) -> NodeLive:
+    address = advertised(settings)
     return NodeLive(
         id=identity.node_id,
-        address=advertised(settings),
+        address=address,
+        bulk=f"{address.rpartition(':')[0]}:{bulk_port}",
         disk_id=identity.disk_id,
         zone=settings.zone,
         started_at_ms=time.time_ns() // 1_000_000,
@@ -142,17 +176,14 @@ async def _hand_over(store: Store, threads: Threads, handoff: Handoff) -> None:
     await handoff.run()
 
 
-async def _run(
-    settings: StorageSettings,
-    stop: asyncio.Event,
-    servicer: StorageServicer,
-    work: _Work,
-) -> None:
-    """Serve beside the background work. The server stops first: what it is at still needs the lease."""
-    offered = Service(name=_SERVICE, register=partial(_add, servicer))
+async def _run(settings: StorageSettings, stop: asyncio.Event, node: _Node, listening: socket.socket) -> None:
+    """Serve beside the background work. The servers stop first: what they are at still needs the lease."""
+    offered = Service(name=_SERVICE, register=partial(_add, node.servicer))
+    grace_s = settings.drain_timeout_s
     async with (
-        lifecycle.background(*work),
-        serving(settings.listen, offered, grace_s=settings.drain_timeout_s),
+        lifecycle.background(*node.work),
+        serving(settings.listen, offered, grace_s=grace_s),
+        bulk.serving(listening, intake=node.intake, outlet=node.outlet, grace_s=grace_s),
     ):
         log.info("serving %s at %s", settings.data, settings.listen)
         await stop.wait()
@@ -176,6 +207,11 @@ def advertised(settings: StorageSettings) -> str:
             "that others reach it at."
         )
     return settings.listen
+
+
+def bulk_listen(settings: StorageSettings) -> str:
+    """Where to listen for bulk connections: at any free port beside `listen`, unless it is set."""
+    return settings.bulk_listen or f"{settings.listen.rpartition(':')[0]}:0"
 
 
 if __name__ == "__main__":

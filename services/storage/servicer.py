@@ -5,31 +5,23 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import aclosing
 from functools import partial
-from typing import Any, Final, TypedDict
+from typing import Any, Final
 
-from services.shared.errors import (
-    InvalidRequestError,
-    TooLargeError,
-    TritonTubeError,
-    UnavailableError,
-)
-from services.shared.ring.placement import PARTITIONS, check_key, parse_key
+from services.shared.errors import InvalidRequestError, TritonTubeError, UnavailableError
+from services.shared.ring.placement import PARTITIONS, check_key
 from services.shared.ring.state import NodeLive
-from services.shared.rpc import CHUNK_BYTES, MAX_FILE_BYTES
+from services.shared.rpc import MAX_FILE_BYTES
 from services.shared.stubs.tritontube.storage.v1 import storage_pb2, storage_pb2_grpc
 from services.shared.video import check_video_id
-from services.storage import metrics
 from services.storage.disk.datafolder import DataFolder
-from services.storage.disk.objectfile import BLOCK_BYTES, ObjectInfo
-from services.storage.disk.reading import Reading
-from services.storage.disk.spool import Pile, Spool
-from services.storage.disk.stage import Stage
-from services.storage.disk.store import Published
+from services.storage.disk.objectfile import ObjectInfo
 from services.storage.epochs import EpochSource
 from services.storage.handoff.offers import MAX_OFFERED, Offers
-from services.storage.handoff.promises import Promises
 from services.storage.handoff.summaries import Summary
+from services.storage.intake import Arrival, Intake
+from services.storage.outlet import Outlet
 from services.storage.threads import Threads
 from services.storage.upkeep.inspection import Inspector
 from services.storage.upkeep.mend import Mender
@@ -38,20 +30,10 @@ from services.storage.wire import from_wire, to_wire
 MAX_KEYS: Final = 1000
 """Most keys in one question."""
 
-_STREAM_BYTES: Final = 2 * BLOCK_BYTES
-"""What one stream holds in memory, apart from what gRPC has of it."""
 _IDLE_TIMEOUT_S: Final = 120.0
 _SHA256_BYTES: Final = 32
 
 _Requests = AsyncIterator[storage_pb2.PutRequest]
-
-
-class _Stored(TypedDict):
-    """What is answered about a file that has been stored, by whichever call."""
-
-    info: storage_pb2.FileInfo
-    created: bool
-    epoch: int
 
 
 class StorageServicer(storage_pb2_grpc.StorageServiceServicer):
@@ -63,112 +45,36 @@ class StorageServicer(storage_pb2_grpc.StorageServiceServicer):
         folder: DataFolder,
         live: NodeLive,
         epochs: EpochSource,
-        is_asked_first: Callable[[str], bool],
+        intake: Intake,
+        outlet: Outlet,
         threads: Threads,
         inspector: Inspector,
         mender: Mender,
         offers: Offers,
-        promises: Promises,
-        memory_bytes: int,
     ) -> None:
         self._folder = folder
         self._store = folder.store
         self._live = live
         self._epochs = epochs
-        self._is_asked_first = is_asked_first
+        self._intake = intake
+        self._outlet = outlet
         self._threads = threads
         self._inspector = inspector
         self._mender = mender
         self._offers = offers
-        self._promises = promises
-        self._puts = asyncio.Semaphore(max(1, memory_bytes // _STREAM_BYTES))
-        self._gets = asyncio.Semaphore(max(1, memory_bytes // _STREAM_BYTES))
 
     # ---- writing ----
 
     async def Put(self, request_iterator: Any, _: Any) -> storage_pb2.PutResponse:  # noqa: N802
         """Store one file."""
-        async with self._puts:
+        async with self._intake.room:
             requests = _timely(aiter(request_iterator))
             try:
-                return await self._receive(requests)
+                first = await _opening(requests)
+                return await self._intake.take(first.header, _arrivals(first, requests))
             except TritonTubeError:
                 await _drain(requests)
                 raise
-
-    async def PutSmall(  # noqa: N802
-        self, request: storage_pb2.PutSmallRequest, _: Any
-    ) -> storage_pb2.PutSmallResponse:
-        """Store one file that came in one piece."""
-        key, content = request.key, request.content
-        if len(content) > BLOCK_BYTES:
-            raise TooLargeError(f"A file of more than {BLOCK_BYTES} bytes comes as a stream.")
-        commit = storage_pb2.PutCommit(epoch=request.epoch, size_bytes=len(content), sha256=request.sha256)
-        async with self._puts:
-            await self._check_put(key, epoch=commit.epoch, size_bytes=commit.size_bytes)
-            await self._check_commit(commit)
-            with self._promises.arriving(key):
-                published = await self._threads.run(self._keep, [content], key, commit)
-        return storage_pb2.PutSmallResponse(**self._stored(published))
-
-    async def _receive(self, requests: _Requests) -> storage_pb2.PutResponse:
-        first = await _opening(requests)
-        header = first.header
-        await self._check_put(header.key, epoch=header.epoch, size_bytes=header.size_bytes)
-        with self._promises.arriving(header.key):
-            return await self._take(first, requests)
-
-    async def _take(self, first: storage_pb2.PutRequest, requests: _Requests) -> storage_pb2.PutResponse:
-        header = first.header
-        if 0 < header.size_bytes <= BLOCK_BYTES:
-            return await self._take_small(first, requests)
-        async with self._threads.holding(self._store.stage, header.size_bytes) as stage:
-            commit = await _fill(Spool(stage, self._threads), first, requests)
-            await self._check_commit(commit)
-            published = await self._threads.run(self._publish, stage, header.key, commit)
-        return storage_pb2.PutResponse(**self._stored(published))
-
-    async def _take_small(
-        self, first: storage_pb2.PutRequest, requests: _Requests
-    ) -> storage_pb2.PutResponse:
-        """A file of one block goes to the disk when it is complete, in one trip to a thread."""
-        pile = Pile(limit_bytes=first.header.size_bytes)
-        commit = await _fill(pile, first, requests)
-        await self._check_commit(commit)
-        published = await self._threads.run(self._keep, pile.chunks, first.header.key, commit)
-        return storage_pb2.PutResponse(**self._stored(published))
-
-    async def _check_put(self, key: str, *, epoch: int, size_bytes: int) -> None:
-        """Refuse before the data comes what would be refused after it."""
-        check_key(key)
-        if size_bytes > MAX_FILE_BYTES:
-            raise TooLargeError(f"A file has at most {MAX_FILE_BYTES} bytes.")
-        await self._epochs.catch_up(epoch)
-        self._store.fence.check(epoch=epoch, video_id=parse_key(key).video_id)
-
-    async def _check_commit(self, commit: storage_pb2.PutCommit) -> None:
-        if len(commit.sha256) != _SHA256_BYTES:
-            raise InvalidRequestError("A commit carries the SHA-256 of the content.")
-        await self._epochs.catch_up(commit.epoch)
-
-    def _keep(self, chunks: Sequence[bytes], key: str, commit: storage_pb2.PutCommit) -> Published:
-        """Store a whole file. Blocks."""
-        with self._store.stage(commit.size_bytes) as stage:
-            stage.append(*chunks)
-            return self._publish(stage, key, commit)
-
-    def _publish(self, stage: Stage, key: str, commit: storage_pb2.PutCommit) -> Published:
-        """Make a staged file durable and visible, if it is what was sent. Blocks."""
-        if (stage.size_bytes, stage.sha256) != (commit.size_bytes, commit.sha256):
-            raise UnavailableError("The file arrived damaged; send it again.")
-        published = self._store.publish(stage, key=key, epoch=commit.epoch)
-        if not self._is_asked_first(key):
-            stage.uncache()  # the cluster's memory holds the more files, the fewer copies of each
-        return published
-
-    def _stored(self, published: Published) -> _Stored:
-        metrics.RECEIVED.inc(published.info.size_bytes)
-        return _Stored(info=to_wire(published.info), created=published.created, epoch=self._store.fence.epoch)
 
     async def Delete(self, request: storage_pb2.DeleteRequest, _: Any) -> storage_pb2.DeleteResponse:  # noqa: N802
         """Remove this node's copy of a file."""
@@ -183,27 +89,21 @@ class StorageServicer(storage_pb2_grpc.StorageServiceServicer):
         self, request: storage_pb2.GetRequest, _: Any
     ) -> AsyncGenerator[storage_pb2.GetResponse, None]:
         """Stream a range of a file."""
-        key = check_key(request.key)
-        self._check_serving()
-        begin = partial(Reading.begin, offset=request.offset_bytes, length=request.length_bytes)
-        async with self._gets, self._threads.holding(begin, self._store, key) as reading:
-            # A small file is known to be sound before a word is said about it.
-            facts: storage_pb2.FileInfo | None = to_wire(reading.info)
-            if not (request.joined and reading.block):
-                yield storage_pb2.GetResponse(info=facts)
-                facts = None
-            while block := reading.block:
-                for at in range(0, len(block), CHUNK_BYTES):
-                    yield storage_pb2.GetResponse(info=facts, chunk=block[at : at + CHUNK_BYTES])
+        told = False
+        async with aclosing(self._outlet.portions(request)) as portions:
+            async for info, block, _last in portions:
+                # A small file is known to be sound before a word is said about it.
+                facts = None if told else to_wire(info)
+                if facts and not (request.joined and block):
+                    yield storage_pb2.GetResponse(info=facts)
                     facts = None
-                metrics.SENT.inc(len(block))
-                if reading.closed:
-                    return
-                await self._threads.run(reading.advance)
+                told = True
+                if block:
+                    yield storage_pb2.GetResponse(info=facts, chunk=block)
 
     async def Has(self, request: storage_pb2.HasRequest, _: Any) -> storage_pb2.HasResponse:  # noqa: N802
         """Tell which keys are held durably."""
-        self._check_serving()
+        self._outlet.check_serving()
         held = await self._threads.run(self._store.durable, _checked(request.keys))
         return storage_pb2.HasResponse(files=map(to_wire, held), epoch=self._store.fence.epoch)
 
@@ -227,18 +127,13 @@ class StorageServicer(storage_pb2_grpc.StorageServiceServicer):
         self, request: storage_pb2.ListRequest, _: Any
     ) -> AsyncGenerator[storage_pb2.ListResponse, None]:
         """Stream what is held."""
-        self._check_serving()
+        self._outlet.check_serving()
         page_after = self._lister(request)
         self._store.check_complete()
         after = ""
         while page := await self._threads.run(page_after, after=after):
             yield storage_pb2.ListResponse(files=map(to_wire, page))
             after = page[-1].key
-
-    def _check_serving(self) -> None:
-        """A removed node may hold what nobody keeps up any more: its absence here proves nothing."""
-        if self._epochs.removed:
-            raise UnavailableError("The node has been removed from the ring: it serves no files.")
 
     def _lister(self, request: storage_pb2.ListRequest) -> Callable[..., Sequence[ObjectInfo]]:
         index = self._store.index
@@ -331,21 +226,16 @@ async def _opening(requests: _Requests) -> storage_pb2.PutRequest:
     return first
 
 
-async def _fill(
-    sink: Spool | Pile, first: storage_pb2.PutRequest, requests: _Requests
-) -> storage_pb2.PutCommit:
-    """Hand the data on until the commit comes."""
-    request: storage_pb2.PutRequest | None = first
-    while request is not None:
-        if chunk := request.chunk:
-            await sink.add(chunk)
-        if request.HasField("commit"):
-            await sink.finish()
-            return request.commit
-        request = await anext(requests, None)
-        if request and request.HasField("header"):
+async def _arrivals(first: storage_pb2.PutRequest, requests: _Requests) -> AsyncGenerator[Arrival, None]:
+    yield _arrival(first)
+    async for request in requests:
+        if request.HasField("header"):
             raise InvalidRequestError("After the header come data, then the commit.")
-    raise InvalidRequestError("The stream ended before its commit.")
+        yield _arrival(request)
+
+
+def _arrival(request: storage_pb2.PutRequest) -> Arrival:
+    return Arrival(request.chunk, request.commit if request.HasField("commit") else None)
 
 
 async def _drain(requests: _Requests) -> None:

@@ -24,11 +24,12 @@ from services.shared.errors import UnavailableError
 from services.shared.etcd import EtcdClient
 from services.shared.messages import FIRST_QUEUE
 from services.shared.settings import WebSettings
+from services.shared.sockets import listen
 from services.shared.topology import Topology
 from services.web.announcement import sweep_uploads
 from services.web.app import Backing, WebApp
 from services.web.health import Check
-from services.web.server import HttpServer, listen
+from services.web.server import HttpServer
 from services.web.tus.expiry import expire_uploads
 
 log = logging.getLogger("services.web")

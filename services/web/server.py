@@ -17,7 +17,8 @@ from granian.constants import HTTPModes, Interfaces
 from granian.log import LogLevels
 from granian.server.embed import Server
 
-from services.shared.errors import ConflictError, UnavailableError
+from services.shared.errors import UnavailableError
+from services.shared.sockets import BACKLOG
 
 log = logging.getLogger(__name__)
 
@@ -27,33 +28,11 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-_BACKLOG: Final = 1024
 _MAX_REQUESTS: Final = 4096
 """At the same time, the pages that listen for news among them; further ones wait in the kernel."""
 
 _LAST_WORDS_S: Final = 1.0
 """For requests that were cancelled at the drain deadline to clean up after themselves."""
-
-
-def listen(address: str) -> socket.socket:
-    """A listening socket at `host:port`, ours alone.
-
-    Granian would open it with SO_REUSEPORT: a second server on the same port would go unnoticed, and take
-    half of the requests.
-
-    Raises:
-        ConflictError: the address is taken, not ours, or not allowed.
-    """
-    host, _, port = address.rpartition(":")
-    host = host.strip("[]")
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        return socket.create_server((host, int(port)), family=family, backlog=_BACKLOG)
-    except OSError as error:
-        reason = error.strerror or error
-        raise ConflictError(
-            f"Cannot listen on {address}: {reason}. Choose another address with --listen."
-        ) from error
 
 
 class HttpServer:
@@ -97,7 +76,7 @@ class _Embedded(Server):
             interface=Interfaces.ASGINL,
             http=HTTPModes.auto,
             websockets=False,
-            backlog=_BACKLOG,
+            backlog=BACKLOG,
             backpressure=_MAX_REQUESTS,
             # Of what it says below that level, all is either said by us as well or a client that left.
             log_level=LogLevels.error,
@@ -107,7 +86,7 @@ class _Embedded(Server):
 
     def _init_shared_socket(self) -> None:
         # Granian's type stub does not know this constructor, which it uses itself to pass sockets to workers.
-        self._shd = SocketHolder(self._listener.detach(), False, _BACKLOG)  # type: ignore[call-arg, assignment]
+        self._shd = SocketHolder(self._listener.detach(), False, BACKLOG)  # type: ignore[call-arg, assignment]
 
 
 class _Requests:

@@ -9,7 +9,6 @@ import shutil
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
-from pathlib import Path
 from typing import Any
 
 import grpc
@@ -43,27 +42,10 @@ async def put(node: StorageNode, key: str, data: bytes, *, epoch: int) -> storag
         return await stub.Put(iter(put_requests(key, data, epoch=epoch)), timeout=30.0)
 
 
-async def put_small(node: StorageNode, key: str, data: bytes, *, epoch: int) -> storage_pb2.PutSmallResponse:
-    request = storage_pb2.PutSmallRequest(
-        key=key, epoch=epoch, sha256=hashlib.sha256(data).digest(), content=data
-    )
-    async with node.stub() as stub:
-        return await stub.PutSmall(request, timeout=30.0)
-
-
 async def get(node: StorageNode, key: str, *, offset: int = 0, length: int = 0) -> bytes:
     async with node.stub() as stub:
         request = storage_pb2.GetRequest(key=key, offset_bytes=offset, length_bytes=length)
         return b"".join([message.chunk async for message in stub.Get(request, timeout=30.0)])
-
-
-def unread_bytes(node: StorageNode) -> int:
-    """What has come for the node's process, which has not read it: `rx_queue` in `man proc_pid_net`."""
-    # gRPC listens on IPv4 with sockets of IPv6.
-    lines = [line for name in ("tcp", "tcp6") for line in Path(f"/proc/net/{name}").read_text().splitlines()]
-    rows = [line.split() for line in lines if "rx_queue" not in line]
-    port = f":{int(node.address.rpartition(':')[2]):04X}"
-    return sum(int(row[4].partition(":")[2], 16) for row in rows if row[1].endswith(port))
 
 
 def refused_with(code: StatusCode):
@@ -120,62 +102,6 @@ async def test_the_same_content_again_is_fine_and_other_content_is_refused(node,
     with refused_with(StatusCode.ALREADY_EXISTS):
         await put(node, key, b"CONTENT", epoch=epoch)
     assert await get(node, key) == b"content"
-
-
-@pytest.mark.parametrize("size_bytes", [0, 1, CHUNK_BYTES])
-async def test_a_small_file_put_in_one_message_is_the_file_that_a_stream_makes(node, key, epoch, size_bytes):
-    data = os.urandom(size_bytes)
-    answer = await put_small(node, key, data, epoch=epoch)
-    assert answer.created
-    assert (answer.info.key, answer.info.size_bytes) == (key, size_bytes)
-    assert await get(node, key) == data
-    assert not (await put(node, key, data, epoch=epoch)).created
-    with refused_with(StatusCode.ALREADY_EXISTS):
-        await put_small(node, key, data + b"x" if size_bytes < CHUNK_BYTES else data[1:], epoch=epoch)
-    assert await get(node, key) == data
-    await eventually(lambda: not list((node.data / "tmp").iterdir()), what="tmp is empty")
-
-
-async def test_a_small_file_that_breaks_the_rules_is_refused_and_leaves_nothing(storage, node, key):
-    newer = await storage.next_epoch()
-    await put(node, f"{new_video_id()}/makes-it-catch-up", b"x", epoch=newer)
-    sha256 = hashlib.sha256(b"content").digest()
-    good = {"key": key, "epoch": newer, "sha256": sha256, "content": b"content"}
-    cases: list[tuple[StatusCode, dict[str, Any]]] = [
-        (StatusCode.INVALID_ARGUMENT, {"content": bytes(CHUNK_BYTES + 1)}),
-        (StatusCode.INVALID_ARGUMENT, {"sha256": b"short"}),
-        (StatusCode.INVALID_ARGUMENT, {"key": "../../etc/passwd"}),
-        (StatusCode.UNAVAILABLE, {"content": b"CONTENT"}),
-        (StatusCode.UNAVAILABLE, {"epoch": newer + 1000}),
-        (StatusCode.FAILED_PRECONDITION, {"epoch": newer - 1}),
-    ]
-    async with node.stub() as stub:
-        for code, change in cases:
-            with refused_with(code):
-                await stub.PutSmall(storage_pb2.PutSmallRequest(**(good | change)), timeout=30.0)
-    assert await node.has(key) == set()
-    await eventually(lambda: not list((node.data / "tmp").iterdir()), what="tmp is empty")
-
-
-async def test_a_node_killed_while_a_small_file_is_on_its_way_keeps_none_of_it_and_takes_it_later(
-    storage, node, key, epoch
-):
-    data = os.urandom(CHUNK_BYTES)
-    async with node.stub() as stub:
-        await stub.Has(storage_pb2.HasRequest(keys=[key]), timeout=30.0)  # so that it is connected
-        node.server.freeze()
-        request = storage_pb2.PutSmallRequest(
-            key=key, epoch=epoch, sha256=hashlib.sha256(data).digest(), content=data
-        )
-        sending = stub.PutSmall(request, timeout=30.0)
-        await eventually(lambda: unread_bytes(node) > len(data) // 10, what="part of the file has arrived")
-        node.server.kill()
-        with refused_with(StatusCode.UNAVAILABLE):
-            await sending
-    await storage.heal()
-    assert await node.has(key) == set()
-    assert (await put_small(node, key, data, epoch=epoch)).created
-    assert await get(node, key) == data
 
 
 async def test_of_many_puts_at_once_of_one_key_the_first_content_wins(node, key, epoch):

@@ -10,6 +10,8 @@ from typing import Final, NamedTuple, Self
 from grpc import ChannelConnectivity
 from grpc.aio import Channel, insecure_channel
 
+from services.shared.bulk.call import Call
+from services.shared.bulk.pool import Pools
 from services.shared.errors import UnavailableError
 from services.shared.ring.view import RingView
 from services.shared.rpc import CHANNEL_OPTIONS, CONNECT_TIMEOUT_S
@@ -37,6 +39,7 @@ class Channels:
     def __init__(self, topology: Topology) -> None:
         self._topology = topology
         self._links: dict[str, _Link] = {}
+        self._pools = Pools()
         self._closing: set[asyncio.Task[None]] = set()
 
     @classmethod
@@ -49,6 +52,7 @@ class Channels:
             yield channels
         finally:
             stop()
+            channels._pools.drop_all_but(())
             await asyncio.gather(*(link.channel.close() for link in channels._links.values()))
             for task in channels._closing:
                 task.cancel()
@@ -68,7 +72,14 @@ class Channels:
         await _connected(link.channel, node)
         return link.stub
 
+    async def bulk(self, node: str) -> Call | None:
+        """A bulk connection to a node, for one call; None: it has none that can be reached, so use gRPC."""
+        address = self._topology.view.bulk_address(node)
+        line = await self._pools.take(address) if address else None
+        return Call(node, address, line, self._pools) if line else None
+
     def _leave_departed(self, view: RingView) -> None:
+        self._pools.drop_all_but({view.bulk_address(node) for node in view.state.nodes})
         addresses = {view.address(node) for node in view.state.nodes}
         for address in self._links.keys() - addresses:
             task = asyncio.create_task(self._links.pop(address).channel.close(_CLOSE_GRACE_S))

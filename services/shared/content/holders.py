@@ -6,8 +6,7 @@ from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 from services.shared.content.channels import Channels
-from services.shared.content.nodes import bounded
-from services.shared.rpc import MAX_FILE_BYTES, translated
+from services.shared.rpc import MAX_FILE_BYTES, bounded, translated
 from services.shared.stubs.tritontube.storage.v1 import storage_pb2
 
 _STALL_TIMEOUT_S: Final = 30.0

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from abc import ABC, abstractmethod
+from contextlib import suppress
+from functools import partial
 from typing import Any, Final
 
 from grpc.aio import UnaryStreamCall
 
+from services.shared.bulk.call import Answer, Call, StaleConnectionError
 from services.shared.content.channels import Channels
 from services.shared.content.files import StoredFile
 from services.shared.content.part import Part
-from services.shared.content.put_requests import put_requests, put_small
+from services.shared.content.putting import FOREVER, put, steps
 from services.shared.errors import NotFoundError, UnavailableError
-from services.shared.rpc import translated
-from services.shared.stubs.tritontube.storage.v1 import storage_pb2
+from services.shared.rpc import bounded, translated
+from services.shared.stubs.tritontube.storage.v1 import bulk_pb2, storage_pb2, storage_pb2_grpc
 
 ANSWER_TIMEOUT_S: Final = 5.0
 """For the first word of an answer; a node that is well needs milliseconds."""
@@ -23,14 +24,13 @@ STALL_TIMEOUT_S: Final = 2.0
 """For the next chunk of a stream."""
 
 
-class Download:
+class Download(ABC):
     """A range of a file on its way from one node."""
 
-    def __init__(self, node: str, call: UnaryStreamCall[Any, Any], opening: storage_pb2.GetResponse) -> None:
-        self._call = call
-        self._came_first = opening.chunk
+    def __init__(self, node: str, file: StoredFile, first: bytes) -> None:
+        self._came_first = first
         self.node = node
-        self.file = StoredFile.from_wire(opening.info)
+        self.file = file
 
     async def read(self) -> bytes:
         """The next chunk; empty at the end.
@@ -43,12 +43,45 @@ class Download:
             self._came_first = b""
             return chunk
         async with bounded(self.node, STALL_TIMEOUT_S):
-            message = await self._call.read()
+            return await self._next()
+
+    @abstractmethod
+    async def _next(self) -> bytes:
+        """The next chunk, however long it takes."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Stop the stream, wherever it is."""
+
+
+class _GrpcDownload(Download):
+    def __init__(self, node: str, call: UnaryStreamCall[Any, Any], opening: storage_pb2.GetResponse) -> None:
+        super().__init__(node, StoredFile.from_wire(opening.info), opening.chunk)
+        self._call = call
+
+    async def _next(self) -> bytes:
+        message = await self._call.read()
         return message.chunk if isinstance(message, storage_pb2.GetResponse) else b""
 
     def close(self) -> None:
-        """Stop the stream, wherever it is."""
         self._call.cancel()
+
+
+class _BulkDownload(Download):
+    def __init__(self, node: str, call: Call, opening: Answer) -> None:
+        super().__init__(node, StoredFile.from_wire(opening.message.info), opening.body)
+        self._call = call
+        self._last = opening.message.last
+
+    async def _next(self) -> bytes:
+        if self._last:
+            return b""
+        message, body = await self._call.answer()
+        self._last = message.last
+        return body
+
+    def close(self) -> None:
+        self._call.close()
 
 
 class Nodes:
@@ -66,12 +99,14 @@ class Nodes:
             OutOfSpaceError: the node is full.
             UnavailableError: the node is away, or takes no writes.
         """
-        stub = await self._channels.stub(node)
-        with translated(node):
-            facts = await put_small(stub, await _small_request(key, part, epoch)) if part.is_small else None
-            if facts is None:
-                facts = (await stub.Put(_requests(key, part, epoch))).info
-        return StoredFile.from_wire(facts)
+        header = storage_pb2.PutHeader(key=key, epoch=epoch, size_bytes=part.announced_bytes)
+        info = await put(
+            self._channels,
+            node,
+            lambda: steps(header, part.chunks(), partial(_commit, part, epoch)),
+            patience=FOREVER,
+        )
+        return StoredFile.from_wire(info)
 
     async def get(self, node: str, key: str, *, offset: int, length: int) -> Download | None:
         """Begin to download a range (`length` 0: to the end); None: the node has no copy.
@@ -81,18 +116,14 @@ class Nodes:
             UnavailableError: the node is away.
             CorruptFileError: its copy is damaged.
         """
-        stub = await self._channels.stub(node)
-        call = stub.Get(
-            storage_pb2.GetRequest(key=key, offset_bytes=offset, length_bytes=length, joined=True)
-        )
+        request = storage_pb2.GetRequest(key=key, offset_bytes=offset, length_bytes=length, joined=True)
         try:
-            async with bounded(node, ANSWER_TIMEOUT_S):
-                return Download(node, call, _opening(node, await call.read()))
+            while call := await self._channels.bulk(node):
+                with suppress(StaleConnectionError):
+                    return await _over_bulk(node, call, request)
+            return await _over_grpc(node, await self._channels.stub(node), request)
         except NotFoundError:
             return None
-        except BaseException:
-            call.cancel()
-            raise
 
     async def facts(self, node: str, key: str) -> StoredFile | None:
         """What the node holds durably under a key; None: nothing.
@@ -106,36 +137,33 @@ class Nodes:
         return StoredFile.from_wire(answer.files[0]) if answer.files else None
 
 
-async def _small_request(key: str, part: Part, epoch: int) -> storage_pb2.PutSmallRequest:
-    content = await part.whole()
-    return storage_pb2.PutSmallRequest(key=key, epoch=epoch, sha256=part.sha256, content=content)
+def _commit(part: Part, epoch: int) -> storage_pb2.PutCommit:
+    return storage_pb2.PutCommit(epoch=epoch, size_bytes=part.size_bytes, sha256=part.sha256)
 
 
-def _requests(key: str, part: Part, epoch: int) -> AsyncIterator[storage_pb2.PutRequest]:
-    header = storage_pb2.PutHeader(key=key, epoch=epoch, size_bytes=part.announced_bytes)
-    return put_requests(
-        header,
-        part.chunks(),
-        lambda: storage_pb2.PutCommit(epoch=epoch, size_bytes=part.size_bytes, sha256=part.sha256),
-    )
+async def _over_bulk(node: str, call: Call, request: storage_pb2.GetRequest) -> Download:
+    try:
+        async with bounded(node, ANSWER_TIMEOUT_S):
+            await call.send(bulk_pb2.BulkRequest(get=request))
+            return _BulkDownload(node, call, await call.answer())
+    except BaseException:
+        call.close()
+        raise
+
+
+async def _over_grpc(
+    node: str, stub: storage_pb2_grpc.StorageServiceAsyncStub, request: storage_pb2.GetRequest
+) -> Download:
+    call = stub.Get(request)
+    try:
+        async with bounded(node, ANSWER_TIMEOUT_S):
+            return _GrpcDownload(node, call, _opening(node, await call.read()))
+    except BaseException:
+        call.cancel()
+        raise
 
 
 def _opening(node: str, message: object) -> storage_pb2.GetResponse:
     if not isinstance(message, storage_pb2.GetResponse):
         raise UnavailableError(f"{node} ended the stream without a word.")
     return message
-
-
-@asynccontextmanager
-async def bounded(node: str, timeout_s: float) -> AsyncIterator[None]:
-    """Call `node` inside, for so long at most; a failed call is raised as the error it stands for.
-
-    Raises:
-        UnavailableError: the time is over.
-    """
-    try:
-        with translated(node):
-            async with asyncio.timeout(timeout_s):
-                yield
-    except TimeoutError:
-        raise UnavailableError(f"{node} did not answer in {timeout_s:.0f} s.") from None

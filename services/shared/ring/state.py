@@ -123,6 +123,8 @@ class NodeLive(Record):
 
     id: str
     address: str
+    bulk: str = ""
+    """Where it takes bulk connections; empty: nowhere."""
     disk_id: str
     zone: str = "default"
     started_at_ms: int

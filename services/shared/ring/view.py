@@ -95,6 +95,10 @@ class RingView:
         entry = self.entry(node)
         return entry.address if entry else None
 
+    def bulk_address(self, node: str) -> str:
+        """Where a live node takes bulk connections; empty: it does not, or is not live."""
+        return self.live[node].bulk if node in self.up else ""
+
     # ---- the write rule ----
 
     def write_sets(self, key: str) -> WriteSets:

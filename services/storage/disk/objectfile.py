@@ -22,9 +22,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, Self, TypeAlias
 
-import google_crc32c
+from crc32c import crc32c
 from pydantic import ValidationError
 
 from services.shared.errors import CorruptFileError
@@ -38,6 +38,10 @@ _SUM: Final = struct.Struct(">I")
 _LENGTHS: Final = struct.Struct(">IQ32s")
 _SEAL: Final = struct.Struct(f">I{len(MAGIC)}s")
 FOOTER_BYTES: Final = _LENGTHS.size + _SEAL.size
+
+
+Data: TypeAlias = bytes | bytearray
+"""Content on its way to the disk. Nobody changes it any more."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,7 +73,7 @@ class ObjectWriter:
         """The digest of the data so far."""
         return self._sha256.digest()
 
-    def append(self, data: bytes) -> None:
+    def append(self, data: Data) -> None:
         """Write more data.
 
         Raises:
@@ -84,16 +88,17 @@ class ObjectWriter:
         metadata = _Metadata(key=key, stored_at_ms=stored_at_ms).encode()
         sums = struct.pack(f">{len(self._sums)}I", *self._sums)
         trailer = metadata + sums + _LENGTHS.pack(len(metadata), self.size_bytes, self.sha256)
-        _write_all(self._descriptor, trailer + _SEAL.pack(google_crc32c.value(trailer), MAGIC))
+        _write_all(self._descriptor, trailer + _SEAL.pack(crc32c(trailer), MAGIC))
         return ObjectInfo(key=key, size_bytes=self.size_bytes, sha256=self.sha256, stored_at_ms=stored_at_ms)
 
-    def _add_to_sums(self, data: bytes) -> None:
-        while data:
+    def _add_to_sums(self, data: Data) -> None:
+        rest = memoryview(data)
+        while rest:
             filled = self.size_bytes % BLOCK_BYTES
             if not filled:
                 self._sums.append(0)
-            piece, data = data[: BLOCK_BYTES - filled], data[BLOCK_BYTES - filled :]
-            self._sums[-1] = google_crc32c.extend(self._sums[-1], piece)
+            piece, rest = rest[: BLOCK_BYTES - filled], rest[BLOCK_BYTES - filled :]
+            self._sums[-1] = crc32c(piece, self._sums[-1])
             self.size_bytes += len(piece)
 
 
@@ -131,7 +136,7 @@ class ObjectFile:
         number, start = divmod(offset, BLOCK_BYTES)
         wanted = min(BLOCK_BYTES, self.info.size_bytes - number * BLOCK_BYTES)
         block = _read_exactly(self._descriptor, wanted, number * BLOCK_BYTES)
-        if google_crc32c.value(block) != _SUM.unpack_from(self._sums, _SUM.size * number)[0]:
+        if crc32c(block) != _SUM.unpack_from(self._sums, _SUM.size * number)[0]:
             raise CorruptFileError(f"Block {number} of {self.info.key} does not match its checksum.")
         return block if not start and limit >= wanted else block[start : start + limit]
 
@@ -177,7 +182,7 @@ def _read_trailer(descriptor: int) -> tuple[ObjectInfo, bytes]:
 
 def _checked_metadata(trailer: bytes, metadata_bytes: int) -> _Metadata:
     expected, _ = _SEAL.unpack_from(trailer, len(trailer) - _SEAL.size)
-    if google_crc32c.value(trailer[: -_SEAL.size]) != expected:
+    if crc32c(trailer[: -_SEAL.size]) != expected:
         raise CorruptFileError("The object file's trailer does not match its checksum.")
     try:
         return _Metadata.model_validate_json(trailer[:metadata_bytes])
@@ -185,7 +190,7 @@ def _checked_metadata(trailer: bytes, metadata_bytes: int) -> _Metadata:
         raise CorruptFileError("The object file's metadata cannot be read.") from error
 
 
-def _write_all(descriptor: int, data: bytes) -> None:
+def _write_all(descriptor: int, data: Data) -> None:
     rest = memoryview(data)
     while rest:
         rest = rest[os.write(descriptor, rest) :]

@@ -6,7 +6,7 @@ import asyncio
 
 from services.shared.errors import InvalidRequestError, TooLargeError
 from services.shared.rpc import MAX_FILE_BYTES
-from services.storage.disk.objectfile import BLOCK_BYTES
+from services.storage.disk.objectfile import BLOCK_BYTES, Data
 from services.storage.disk.stage import Stage
 from services.storage.threads import Threads
 
@@ -17,12 +17,12 @@ class Spool:
     def __init__(self, stage: Stage, threads: Threads) -> None:
         self._stage = stage
         self._threads = threads
-        self._chunks: list[bytes] = []
+        self._chunks: list[Data] = []
         self._size_bytes = 0
         self._sent_bytes = 0
         self._writing: asyncio.Task[None] | None = None
 
-    async def add(self, chunk: bytes) -> None:
+    async def add(self, chunk: Data) -> None:
         """Take a chunk. Fails also for what went wrong with those before it.
 
         Raises:
@@ -59,9 +59,9 @@ class Pile:
 
     def __init__(self, *, limit_bytes: int) -> None:
         self._left_bytes = limit_bytes
-        self.chunks: list[bytes] = []
+        self.chunks: list[Data] = []
 
-    async def add(self, chunk: bytes) -> None:
+    async def add(self, chunk: Data) -> None:
         """Take a chunk.
 
         Raises:

@@ -10,7 +10,7 @@ from typing import Self
 
 from services.shared.errors import UnavailableError
 from services.storage.disk.guard import DiskGuard
-from services.storage.disk.objectfile import ObjectInfo, ObjectWriter
+from services.storage.disk.objectfile import Data, ObjectInfo, ObjectWriter
 from services.storage.disk.space import Space
 
 
@@ -47,7 +47,7 @@ class Stage:
         """Digest of the data so far."""
         return self._writer.sha256
 
-    def append(self, *chunks: bytes) -> None:
+    def append(self, *chunks: Data) -> None:
         """Write more data.
 
         Raises:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from typing import Final
 
 from services.shared.content.channels import Channels
-from services.shared.content.nodes import bounded
-from services.shared.content.put_requests import put_requests, put_small
+from services.shared.content.putting import Patience, Step, put, steps
 from services.shared.errors import UnavailableError
 from services.shared.pace import Pace
-from services.shared.rpc import CHUNK_BYTES, translated
-from services.shared.stubs.tritontube.storage.v1 import storage_pb2, storage_pb2_grpc
+from services.shared.rpc import translated
+from services.shared.stubs.tritontube.storage.v1 import storage_pb2
 from services.storage.disk.objectfile import BLOCK_BYTES, ObjectFile, ObjectInfo
 from services.storage.handoff.offers import Answer
 from services.storage.handoff.summaries import Summary
@@ -23,10 +21,7 @@ _ANSWER_TIMEOUT_S: Final = 30.0
 """For what a slow disk may have to look up a thousand times."""
 _VERIFY_BYTES_PER_S: Final = 4 << 20
 """The slowest that reading for verification may be before it counts as failed: clients' reads come first."""
-_STALL_TIMEOUT_S: Final = 20.0
-"""For a chunk to be taken."""
-_COMMIT_TIMEOUT_S: Final = 60.0
-"""For a file to be made durable after its last byte."""
+_PATIENCE: Final = Patience(step_s=20.0, commit_s=60.0)
 
 _ANSWERS: Final = {answer.value: answer for answer in Answer}
 
@@ -100,57 +95,20 @@ class Peers:
             OutOfSpaceError: the node is full.
             UnavailableError: the node is away, too slow, or takes no writes.
         """
-        stub = await self._channels.stub(node)
-        if file.info.size_bytes > CHUNK_BYTES or not await self._push_small(node, stub, file, epoch):
-            await self._push_stream(node, stub, file, epoch)
+        await put(self._channels, node, lambda: self._steps(file, epoch), patience=_PATIENCE)
 
-    async def _push_small(
-        self, node: str, stub: storage_pb2_grpc.StorageServiceAsyncStub, file: ObjectFile, epoch: int
-    ) -> bool:
-        """Whether the node has it; it has not if its version takes streams only."""
-        content = b"".join([chunk async for chunk in self._chunks(file)])
-        request = storage_pb2.PutSmallRequest(
-            key=file.info.key, epoch=epoch, sha256=file.info.sha256, content=content
-        )
-        async with bounded(node, _STALL_TIMEOUT_S + _COMMIT_TIMEOUT_S):
-            return await put_small(stub, request) is not None
-
-    async def _push_stream(
-        self, node: str, stub: storage_pb2_grpc.StorageServiceAsyncStub, file: ObjectFile, epoch: int
-    ) -> None:
-        call = stub.Put()
-        try:
-            async with (
-                aclosing(self._chunks(file)) as chunks,
-                aclosing(_requests(file.info, chunks, epoch)) as requests,
-            ):
-                async for request in requests:
-                    if call.done():  # refused before the end; the answer below says why
-                        break
-                    async with bounded(node, _STALL_TIMEOUT_S):
-                        await call.write(request)
-            async with bounded(node, _COMMIT_TIMEOUT_S):
-                await call.done_writing()
-                await call
-        finally:
-            call.cancel()
+    def _steps(self, file: ObjectFile, epoch: int) -> AsyncGenerator[Step, None]:
+        info = file.info
+        header = storage_pb2.PutHeader(key=info.key, epoch=epoch, size_bytes=info.size_bytes)
+        commit = storage_pb2.PutCommit(epoch=epoch, size_bytes=info.size_bytes, sha256=info.sha256)
+        return steps(header, self._chunks(file), lambda: commit)
 
     async def _chunks(self, file: ObjectFile) -> AsyncGenerator[bytes, None]:
         """A file's data as it is read, no faster than it may be sent."""
         for offset in range(0, file.info.size_bytes, BLOCK_BYTES):
             block = await self._threads.run(file.read, offset, BLOCK_BYTES)
-            for at in range(0, len(block), CHUNK_BYTES):
-                chunk = block[at : at + CHUNK_BYTES]
-                await self._pace.take(len(chunk))
-                yield chunk
-
-
-def _requests(
-    info: ObjectInfo, chunks: AsyncIterable[bytes], epoch: int
-) -> AsyncGenerator[storage_pb2.PutRequest, None]:
-    header = storage_pb2.PutHeader(key=info.key, epoch=epoch, size_bytes=info.size_bytes)
-    commit = storage_pb2.PutCommit(epoch=epoch, size_bytes=info.size_bytes, sha256=info.sha256)
-    return put_requests(header, chunks, lambda: commit)
+            await self._pace.take(len(block))
+            yield block
 
 
 def _check_epoch(node: str, answered: int, asked: int) -> None:

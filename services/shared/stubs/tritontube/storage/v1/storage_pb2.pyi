@@ -199,62 +199,6 @@ class PutResponse(_message.Message):
 Global___PutResponse: _TypeAlias = PutResponse  # noqa: Y015
 
 @_typing.final
-class PutSmallRequest(_message.Message):
-    DESCRIPTOR: _descriptor.Descriptor
-
-    KEY_FIELD_NUMBER: _builtins.int
-    EPOCH_FIELD_NUMBER: _builtins.int
-    SHA256_FIELD_NUMBER: _builtins.int
-    CONTENT_FIELD_NUMBER: _builtins.int
-    key: _builtins.str
-    epoch: _builtins.int
-    """The caller's ring epoch."""
-    sha256: _builtins.bytes
-    content: _builtins.bytes
-    def __init__(
-        self,
-        *,
-        key: _builtins.str = ...,
-        epoch: _builtins.int = ...,
-        sha256: _builtins.bytes = ...,
-        content: _builtins.bytes = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "epoch", b"epoch", "key", b"key", "sha256", b"sha256"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___PutSmallRequest: _TypeAlias = PutSmallRequest  # noqa: Y015
-
-@_typing.final
-class PutSmallResponse(_message.Message):
-    DESCRIPTOR: _descriptor.Descriptor
-
-    INFO_FIELD_NUMBER: _builtins.int
-    CREATED_FIELD_NUMBER: _builtins.int
-    EPOCH_FIELD_NUMBER: _builtins.int
-    created: _builtins.bool
-    """False where the same content had been stored before."""
-    epoch: _builtins.int
-    @_builtins.property
-    def info(self) -> Global___FileInfo: ...
-    def __init__(
-        self,
-        *,
-        info: Global___FileInfo | None = ...,
-        created: _builtins.bool = ...,
-        epoch: _builtins.int = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["info", b"info"]  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["created", b"created", "epoch", b"epoch", "info", b"info"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___PutSmallResponse: _TypeAlias = PutSmallResponse  # noqa: Y015
-
-@_typing.final
 class GetRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 

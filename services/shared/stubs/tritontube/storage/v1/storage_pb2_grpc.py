@@ -31,6 +31,8 @@ class StorageServiceStub:
     Every call that changes something carries the caller's ring epoch. The node compares it at the moment
     of the durable commit: an older epoch is refused with FAILED_PRECONDITION and the node's own epoch in
     the trailing metadata "tritontube-epoch".
+
+    Contents can be had, and given, at less cost over a bulk connection: see bulk.proto.
     """
 
     def __init__(self, channel):
@@ -43,11 +45,6 @@ class StorageServiceStub:
                 '/tritontube.storage.v1.StorageService/Put',
                 request_serializer=services_dot_shared_dot_stubs_dot_tritontube_dot_storage_dot_v1_dot_storage__pb2.PutRequest.SerializeToString,
                 response_deserializer=services_dot_shared_dot_stubs_dot_tritontube_dot_storage_dot_v1_dot_storage__pb2.PutResponse.FromString,
-                _registered_method=True)
-        self.PutSmall = channel.unary_unary(
-                '/tritontube.storage.v1.StorageService/PutSmall',
-                request_serializer=services_dot_shared_dot_stubs_dot_tritontube_dot_storage_dot_v1_dot_storage__pb2.PutSmallRequest.SerializeToString,
-                response_deserializer=services_dot_shared_dot_stubs_dot_tritontube_dot_storage_dot_v1_dot_storage__pb2.PutSmallResponse.FromString,
                 _registered_method=True)
         self.Get = channel.unary_stream(
                 '/tritontube.storage.v1.StorageService/Get',
@@ -102,19 +99,13 @@ class StorageServiceServicer:
     Every call that changes something carries the caller's ring epoch. The node compares it at the moment
     of the durable commit: an older epoch is refused with FAILED_PRECONDITION and the node's own epoch in
     the trailing metadata "tritontube-epoch".
+
+    Contents can be had, and given, at less cost over a bulk connection: see bulk.proto.
     """
 
     def Put(self, request_iterator, context):
         """Stores one file: header, then data, then commit. The file becomes visible, whole and durable, or not at all.
         The same key with the same content again is a success; with other content it is ALREADY_EXISTS.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def PutSmall(self, request, context):
-        """Stores one file of at most 1 MiB, as Put does: one message there and one back cost both sides less than a stream
-        of one message.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -195,11 +186,6 @@ def add_StorageServiceServicer_to_server(servicer, server):
                     request_deserializer=services_dot_shared_dot_stubs_dot_tritontube_dot_storage_dot_v1_dot_storage__pb2.PutRequest.FromString,
                     response_serializer=services_dot_shared_dot_stubs_dot_tritontube_dot_storage_dot_v1_dot_storage__pb2.PutResponse.SerializeToString,
             ),
-            'PutSmall': grpc.unary_unary_rpc_method_handler(
-                    servicer.PutSmall,
-                    request_deserializer=services_dot_shared_dot_stubs_dot_tritontube_dot_storage_dot_v1_dot_storage__pb2.PutSmallRequest.FromString,
-                    response_serializer=services_dot_shared_dot_stubs_dot_tritontube_dot_storage_dot_v1_dot_storage__pb2.PutSmallResponse.SerializeToString,
-            ),
             'Get': grpc.unary_stream_rpc_method_handler(
                     servicer.Get,
                     request_deserializer=services_dot_shared_dot_stubs_dot_tritontube_dot_storage_dot_v1_dot_storage__pb2.GetRequest.FromString,
@@ -259,6 +245,8 @@ class StorageService:
     Every call that changes something carries the caller's ring epoch. The node compares it at the moment
     of the durable commit: an older epoch is refused with FAILED_PRECONDITION and the node's own epoch in
     the trailing metadata "tritontube-epoch".
+
+    Contents can be had, and given, at less cost over a bulk connection: see bulk.proto.
     """
 
     @staticmethod
@@ -278,33 +266,6 @@ class StorageService:
             '/tritontube.storage.v1.StorageService/Put',
             services_dot_shared_dot_stubs_dot_tritontube_dot_storage_dot_v1_dot_storage__pb2.PutRequest.SerializeToString,
             services_dot_shared_dot_stubs_dot_tritontube_dot_storage_dot_v1_dot_storage__pb2.PutResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def PutSmall(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/tritontube.storage.v1.StorageService/PutSmall',
-            services_dot_shared_dot_stubs_dot_tritontube_dot_storage_dot_v1_dot_storage__pb2.PutSmallRequest.SerializeToString,
-            services_dot_shared_dot_stubs_dot_tritontube_dot_storage_dot_v1_dot_storage__pb2.PutSmallResponse.FromString,
             options,
             channel_credentials,
             insecure,

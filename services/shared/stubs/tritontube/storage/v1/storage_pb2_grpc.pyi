@@ -32,6 +32,8 @@ class StorageServiceStub:
     Every call that changes something carries the caller's ring epoch. The node compares it at the moment
     of the durable commit: an older epoch is refused with FAILED_PRECONDITION and the node's own epoch in
     the trailing metadata "tritontube-epoch".
+
+    Contents can be had, and given, at less cost over a bulk connection: see bulk.proto.
     """
 
     @_typing.overload
@@ -41,10 +43,6 @@ class StorageServiceStub:
     Put: _grpc.StreamUnaryMultiCallable[_storage_pb2.PutRequest, _storage_pb2.PutResponse]
     """Stores one file: header, then data, then commit. The file becomes visible, whole and durable, or not at all.
     The same key with the same content again is a success; with other content it is ALREADY_EXISTS.
-    """
-    PutSmall: _grpc.UnaryUnaryMultiCallable[_storage_pb2.PutSmallRequest, _storage_pb2.PutSmallResponse]
-    """Stores one file of at most 1 MiB, as Put does: one message there and one back cost both sides less than a stream
-    of one message.
     """
     Get: _grpc.UnaryStreamMultiCallable[_storage_pb2.GetRequest, _storage_pb2.GetResponse]
     """Streams a range of a verified file: one info message, then data. NOT_FOUND only says that this node has no copy;
@@ -80,16 +78,14 @@ class StorageServiceAsyncStub(StorageServiceStub):
     Every call that changes something carries the caller's ring epoch. The node compares it at the moment
     of the durable commit: an older epoch is refused with FAILED_PRECONDITION and the node's own epoch in
     the trailing metadata "tritontube-epoch".
+
+    Contents can be had, and given, at less cost over a bulk connection: see bulk.proto.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Put: _aio.StreamUnaryMultiCallable[_storage_pb2.PutRequest, _storage_pb2.PutResponse]  # type: ignore[assignment]
     """Stores one file: header, then data, then commit. The file becomes visible, whole and durable, or not at all.
     The same key with the same content again is a success; with other content it is ALREADY_EXISTS.
-    """
-    PutSmall: _aio.UnaryUnaryMultiCallable[_storage_pb2.PutSmallRequest, _storage_pb2.PutSmallResponse]  # type: ignore[assignment]
-    """Stores one file of at most 1 MiB, as Put does: one message there and one back cost both sides less than a stream
-    of one message.
     """
     Get: _aio.UnaryStreamMultiCallable[_storage_pb2.GetRequest, _storage_pb2.GetResponse]  # type: ignore[assignment]
     """Streams a range of a verified file: one info message, then data. NOT_FOUND only says that this node has no copy;
@@ -124,6 +120,8 @@ class StorageServiceServicer(metaclass=_abc_1.ABCMeta):
     Every call that changes something carries the caller's ring epoch. The node compares it at the moment
     of the durable commit: an older epoch is refused with FAILED_PRECONDITION and the node's own epoch in
     the trailing metadata "tritontube-epoch".
+
+    Contents can be had, and given, at less cost over a bulk connection: see bulk.proto.
     """
 
     @_abc_1.abstractmethod
@@ -134,16 +132,6 @@ class StorageServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_storage_pb2.PutResponse, _abc.Awaitable[_storage_pb2.PutResponse]]:
         """Stores one file: header, then data, then commit. The file becomes visible, whole and durable, or not at all.
         The same key with the same content again is a success; with other content it is ALREADY_EXISTS.
-        """
-
-    @_abc_1.abstractmethod
-    def PutSmall(
-        self,
-        request: _storage_pb2.PutSmallRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_storage_pb2.PutSmallResponse, _abc.Awaitable[_storage_pb2.PutSmallResponse]]:
-        """Stores one file of at most 1 MiB, as Put does: one message there and one back cost both sides less than a stream
-        of one message.
         """
 
     @_abc_1.abstractmethod

@@ -1,4 +1,4 @@
-"""Small files as one message, and storage nodes of the version before, which take files as streams only."""
+"""Sending files to one node: over gRPC where it takes no bulk connections, as nodes of the version before."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 
 from services.shared.content.nodes import Nodes
 from services.shared.content.part import Part
-from services.shared.errors import ConflictError, CorruptFileError, TritonTubeError
+from services.shared.errors import ConflictError, CorruptFileError
 from services.shared.pace import Pace
 from services.shared.rpc import CHANNEL_OPTIONS, CHUNK_BYTES, SERVER_OPTIONS
 from services.shared.stubs.tritontube.storage.v1 import storage_pb2, storage_pb2_grpc
@@ -50,27 +50,6 @@ class OlderNode:
         return storage_pb2.PutResponse(info=stored, created=True, epoch=1)
 
 
-class SmallFilesOnly:
-    """Knows `PutSmall` and nothing else, so that whatever comes by another call fails."""
-
-    def __init__(self) -> None:
-        self.files: dict[str, bytes] = {}
-
-    def handlers(self) -> grpc.GenericRpcHandler:
-        put = grpc.unary_unary_rpc_method_handler(
-            self._put,
-            request_deserializer=storage_pb2.PutSmallRequest.FromString,
-            response_serializer=storage_pb2.PutSmallResponse.SerializeToString,
-        )
-        return grpc.method_handlers_generic_handler(_SERVICE, {"PutSmall": put})
-
-    async def _put(
-        self, request: storage_pb2.PutSmallRequest, _: grpc.aio.ServicerContext[Any, Any]
-    ) -> storage_pb2.PutSmallResponse:
-        stored = _stored(self.files, request.key, request.content, sha256=request.sha256)
-        return storage_pb2.PutSmallResponse(info=stored, created=True, epoch=1)
-
-
 def _stored(files: dict[str, bytes], key: str, content: bytes, *, sha256: bytes) -> storage_pb2.FileInfo:
     """Keep a file whose digest is right; what is answered of it."""
     assert sha256 == hashlib.sha256(content).digest()
@@ -87,9 +66,12 @@ class OneStub:
     async def stub(self, _node: str) -> storage_pb2_grpc.StorageServiceAsyncStub:
         return self._stub
 
+    async def bulk(self, _node: str) -> None:
+        return None
+
 
 @asynccontextmanager
-async def leading_to(node: OlderNode | SmallFilesOnly) -> AsyncIterator[OneStub]:
+async def leading_to(node: OlderNode) -> AsyncIterator[OneStub]:
     server = grpc.aio.server(options=SERVER_OPTIONS)
     server.add_generic_rpc_handlers((node.handlers(),))
     port = server.add_insecure_port("127.0.0.1:0")
@@ -100,14 +82,14 @@ async def leading_to(node: OlderNode | SmallFilesOnly) -> AsyncIterator[OneStub]
 
 
 @asynccontextmanager
-async def asking(node: OlderNode | SmallFilesOnly) -> AsyncIterator[Nodes]:
+async def asking(node: OlderNode) -> AsyncIterator[Nodes]:
     """A writer's way to the node."""
     async with leading_to(node) as stub:
         yield Nodes(stub)  # type: ignore[arg-type]
 
 
 @asynccontextmanager
-async def handing_over_to(node: OlderNode | SmallFilesOnly) -> AsyncIterator[Peers]:
+async def handing_over_to(node: OlderNode) -> AsyncIterator[Peers]:
     """Another node's way to the node."""
     with Threads(1) as threads:
         async with leading_to(node) as stub:
@@ -132,16 +114,7 @@ async def filled(content: bytes) -> Part:
     return part
 
 
-async def test_a_file_of_one_chunk_is_one_message_and_a_longer_one_is_not():
-    node, content = SmallFilesOnly(), bytes(CHUNK_BYTES)
-    async with asking(node) as nodes:
-        await nodes.put("node", _KEY, await filled(content), epoch=1)
-        with pytest.raises(TritonTubeError):
-            await nodes.put("node", f"{_KEY}-longer", await filled(content + b"x"), epoch=1)
-    assert node.files == {_KEY: content}
-
-
-async def test_a_small_file_is_sent_as_a_stream_to_a_node_that_only_takes_streams():
+async def test_a_file_is_sent_as_a_stream_to_a_node_that_takes_no_bulk_connections():
     older = OlderNode()
     async with asking(older) as nodes:
         stored = await nodes.put("older", _KEY, await filled(b"content"), epoch=1)
@@ -158,37 +131,23 @@ async def test_what_such_a_node_refuses_stays_refused():
     assert older.files == {_KEY: b"another"}
 
 
-@pytest.mark.parametrize("size", [0, 1, CHUNK_BYTES])
-async def test_a_small_file_is_handed_over_in_one_message(tmp_path: Path, size: int):
-    node, content = SmallFilesOnly(), bytes(size)
-    async with handing_over_to(node) as peers:
-        with stored(tmp_path / "copy", content) as copy:
-            await peers.push("node", copy, epoch=1)
-    assert node.files == {_KEY: content}
-
-
-async def test_a_longer_file_is_handed_over_as_a_stream(tmp_path: Path):
-    older, content = OlderNode(), bytes(CHUNK_BYTES + 1)
+@pytest.mark.parametrize("size", [0, 1, CHUNK_BYTES, CHUNK_BYTES + 1])
+async def test_a_file_is_handed_over_as_a_stream_to_a_node_that_takes_no_bulk_connections(
+    tmp_path: Path, size: int
+):
+    older, content = OlderNode(), bytes(size)
     async with handing_over_to(older) as peers:
         with stored(tmp_path / "copy", content) as copy:
             await peers.push("older", copy, epoch=1)
     assert older.files == {_KEY: content}
 
 
-async def test_a_small_file_is_handed_over_as_a_stream_to_a_node_that_only_takes_streams(tmp_path: Path):
+async def test_a_damaged_copy_is_not_handed_over(tmp_path: Path):
     older = OlderNode()
     async with handing_over_to(older) as peers:
-        with stored(tmp_path / "copy", b"content") as copy:
-            await peers.push("older", copy, epoch=1)
-    assert older.files == {_KEY: b"content"}
-
-
-async def test_a_damaged_small_copy_is_not_handed_over(tmp_path: Path):
-    node = SmallFilesOnly()
-    async with handing_over_to(node) as peers:
         with stored(tmp_path / "copy", b"content") as copy:
             with (tmp_path / "copy").open("r+b") as file:
                 file.write(b"C")
             with pytest.raises(CorruptFileError):
-                await peers.push("node", copy, epoch=1)
-    assert node.files == {}
+                await peers.push("older", copy, epoch=1)
+    assert older.files == {}

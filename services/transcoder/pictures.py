@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Final
 
 from services.shared.errors import PermanentJobError
@@ -11,6 +12,8 @@ from services.transcoder.command import Input
 from services.transcoder.process import ExitError, Limits, collect
 
 _POSTER_LINES: Final = 480
+_ENOUGH: Final = 3
+"""Pictures to choose from."""
 _MAX_BYTES: Final = 64 * 1024 * 1024
 JPEG_END: Final = b"\xff\xd9"
 """In JPEG data 0xFF is always followed by a marker or a stuffed zero, so this marker ends the file."""
@@ -22,8 +25,10 @@ _LIMITS: Final = Limits(wall_s=300, cpu_s=600, silence_s=300)
 async def make_poster(source: Input, plan: Plan, *, limits: Limits = _LIMITS) -> bytes:
     """A JPEG of one of the first seconds.
 
-    ffmpeg picks the most typical picture of each second; of those the one that needs most bytes has most
-    to show, so that a video that fades in from black is not represented by black.
+    It is one of the source's key frames, cheap to have and often the first pictures of scenes. Where there
+    are too few to choose from, or they are made of two fields, all pictures are decoded. Of those at
+    hand the one that needs most bytes has most to show, so that a video that fades in from black is not
+    represented by black.
 
     Raises:
         PermanentJobError: nothing could be decoded.
@@ -32,14 +37,18 @@ async def make_poster(source: Input, plan: Plan, *, limits: Limits = _LIMITS) ->
     rendition = next(
         (r for r in reversed(plan.renditions) if min(r.width, r.height) <= _POSTER_LINES), plan.renditions[0]
     )
-    try:
-        arguments = command.poster(source, rendition, plan.treatment)
-        stream = await collect(arguments, limits=limits, max_bytes=_MAX_BYTES)
-    except ExitError as error:
-        raise PermanentJobError("No picture could be decoded.") from error
-    if not stream:
+    pictures: list[bytes] = []
+    # Two fields are made one picture with the help of the pictures before and after it.
+    choices = [] if plan.treatment.interlaced else [command.key_pictures]
+    for choice in (*choices, command.typical_pictures):
+        with suppress(ExitError):
+            arguments = choice(source, rendition, plan.treatment)
+            pictures += split_jpegs(await collect(arguments, limits=limits, max_bytes=_MAX_BYTES))
+        if len(pictures) >= _ENOUGH:
+            break
+    if not pictures:
         raise PermanentJobError("No picture could be decoded.")
-    return max(split_jpegs(stream), key=len)
+    return max(pictures, key=len)
 
 
 def split_jpegs(stream: bytes) -> list[bytes]:

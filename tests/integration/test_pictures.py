@@ -10,7 +10,7 @@ from services.shared.errors import PermanentJobError
 from services.transcoder.command import Input
 from services.transcoder.pictures import make_poster, split_jpegs
 from tests.harness.media import planned, run
-from tests.harness.sources import BIG_BUCK_BUNNY, Recipe
+from tests.harness.sources import BIG_BUCK_BUNNY, Recipe, x264
 
 
 def described(path: Path) -> dict[str, Any]:
@@ -33,6 +33,20 @@ async def test_the_poster_is_a_jpeg_of_moderate_size(tmp_path):
 
 async def test_a_video_that_begins_in_black_is_not_represented_by_black(source_folder, tmp_path):
     recipe = Recipe(name="from_black", duration_s=8, filters="fade=in:start_time=5:duration=1")
+    source, plan, _ = await planned(recipe.make(source_folder))
+    path = tmp_path / "poster.jpg"
+    path.write_bytes(await make_poster(source, plan))
+    assert brightness(path) > 80
+
+
+@pytest.mark.parametrize("gop", [25, 250])
+async def test_the_poster_is_found_whether_key_frames_are_many_or_few(source_folder, tmp_path, gop):
+    recipe = Recipe(
+        name=f"bright_later_{gop}",
+        duration_s=12,
+        filters="fade=in:start_time=6:duration=1",
+        video=x264("-g", str(gop)),
+    )
     source, plan, _ = await planned(recipe.make(source_folder))
     path = tmp_path / "poster.jpg"
     path.write_bytes(await make_poster(source, plan))

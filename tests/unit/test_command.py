@@ -49,7 +49,8 @@ def test_every_program_that_opens_a_source_is_kept_to_its_protocol_and_format():
         command.probe_sound(RANGES, from_s=3.5),
         command.piece(RANGES, PLAN, MIDDLE, seek_s=2.64, targets=TARGETS),
         command.audio(RANGES, PLAN, AudioTrack(index=0, duration_samples=48_000), target="pipe:7"),
-        command.poster(RANGES, PLAN.renditions[0], PLAN.treatment),
+        command.key_pictures(RANGES, PLAN.renditions[0], PLAN.treatment),
+        command.typical_pictures(RANGES, PLAN.renditions[0], PLAN.treatment),
     ]
     for arguments in made:
         assert value(arguments, "-protocol_whitelist") == "http,tcp"

@@ -9,7 +9,7 @@ from services.transcoder.command.compiling import with_progress
 from services.transcoder.command.counting import count_frames
 from services.transcoder.command.encoders import encode_blank
 from services.transcoder.command.inputs import MAX_PIXELS, MAX_STREAMS, PROBE_FORMATS, Input
-from services.transcoder.command.pictures import poster, sheets
+from services.transcoder.command.pictures import key_pictures, sheets, typical_pictures
 from services.transcoder.command.probing import (
     probe_first_packets,
     probe_frames,
@@ -32,8 +32,8 @@ __all__ = [
     "audio_of_steadied",
     "count_frames",
     "encode_blank",
+    "key_pictures",
     "piece",
-    "poster",
     "probe_first_packets",
     "probe_frames",
     "probe_packets",
@@ -44,5 +44,6 @@ __all__ = [
     "sheets",
     "steadied",
     "texts",
+    "typical_pictures",
     "with_progress",
 ]

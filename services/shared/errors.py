@@ -24,6 +24,7 @@
     |           `-- ElsewhereError   but another worker's are
     `-- UnavailableError             a backing service or node is away: try again later
         |-- AmbiguousError           the write may or may not have been applied: re-read before deciding
+        |-- StrangerError            something else answers where the peer should be
         `-- OutOfSpaceError          every candidate is at its reserve
 
 Edges translate by table, never by reading messages: gRPC status (`services.shared.rpc`), HTTP problem
@@ -129,6 +130,10 @@ class UnavailableError(TritonTubeError):
 
 class AmbiguousError(UnavailableError):
     """A write whose outcome is unknown: it may have been applied."""
+
+
+class StrangerError(UnavailableError):
+    """What answers is not the peer that was meant, or a version of it that does not know the call."""
 
 
 class OutOfSpaceError(UnavailableError):

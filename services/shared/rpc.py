@@ -25,6 +25,7 @@ from services.shared.errors import (
     OutOfSpaceError,
     RequestError,
     StaleRingError,
+    StrangerError,
     TooLargeError,
     TritonTubeError,
     UnavailableError,
@@ -40,6 +41,8 @@ MAX_FILE_BYTES: Final = 32 << 20
 MAX_MESSAGE_BYTES: Final = 4 << 20
 """Longest message accepted: 1000 file facts, or a chunk, fit many times."""
 EPOCH_METADATA: Final = "tritontube-epoch"
+NODE_METADATA: Final = "tritontube-node"
+"""In calls to a storage node: the id of the one that is meant."""
 CONNECT_TIMEOUT_S: Final = 2.0
 
 _KEEPALIVE_MS: Final = 20_000
@@ -50,6 +53,8 @@ _NO_GRPC: Final = ("Received http2 header with status", "Trying to connect an ht
 """What is in them where something else answers."""
 _NO_METHOD: Final = ("Method not found", "unknown service", "unknown method")
 """How they begin where another gRPC service answers (in Python, in Go), or one too old for the call."""
+MAX_DETAILS: Final = 2000
+"""Characters of an error's sentence, which may quote what the caller said: gRPC bears some 16,000."""
 UNEXPECTED: Final = "The server failed in an unexpected way; its log says how."
 
 Options = tuple[tuple[str, int], ...]
@@ -120,9 +125,10 @@ _ERRORS: Final[dict[StatusCode, type[TritonTubeError]]] = {
     StatusCode.ABORTED: FencedError,
     StatusCode.DATA_LOSS: CorruptFileError,
     StatusCode.RESOURCE_EXHAUSTED: OutOfSpaceError,
-    StatusCode.UNIMPLEMENTED: RequestError,
-    StatusCode.PERMISSION_DENIED: RequestError,
-    StatusCode.UNAUTHENTICATED: RequestError,
+    # Our servers never say these.
+    StatusCode.UNIMPLEMENTED: StrangerError,
+    StatusCode.PERMISSION_DENIED: StrangerError,
+    StatusCode.UNAUTHENTICATED: StrangerError,
 }
 """Every other code means that the peer can't be relied on now: `UnavailableError`."""
 
@@ -149,7 +155,7 @@ def error_from(code: StatusCode, details: str, *, epoch: int | None, peer: str) 
     if code is StatusCode.UNAVAILABLE and details.startswith(_NO_CONNECTION):
         return UnavailableError(f"{peer} cannot be reached.")
     if code is StatusCode.UNIMPLEMENTED and details.startswith(_NO_METHOD):
-        return RequestError(
+        return StrangerError(
             f"Something else answers at {peer}, or another version of TritonTube: is that the right port?"
         )
     kind = _ERRORS.get(code, UnavailableError)
@@ -163,6 +169,10 @@ def translated(peer: str) -> Iterator[None]:
         yield
     except grpc.aio.AioRpcError as failure:
         raise error_of(failure, peer=peer) from failure
+    except (
+        grpc.aio.UsageError
+    ) as failure:  # its channel was closed meanwhile, since it is reached elsewhere now
+        raise UnavailableError(f"The connection to {peer} was closed.") from failure
 
 
 @asynccontextmanager
@@ -239,7 +249,7 @@ async def _abort(context: grpc.aio.ServicerContext[Any, Any], error: Exception) 
         log.error("a gRPC call failed", exc_info=error)
         await context.abort(StatusCode.INTERNAL, UNEXPECTED)
     trailer = ((EPOCH_METADATA, str(error.epoch)),) if isinstance(error, StaleRingError) else ()
-    await context.abort(status_of(error), str(error), trailer)
+    await context.abort(status_of(error), str(error)[:MAX_DETAILS], trailer)
 
 
 def _epoch_in(failure: grpc.aio.AioRpcError) -> int | None:

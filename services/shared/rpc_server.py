@@ -47,13 +47,20 @@ class RpcServer:
 
 
 @asynccontextmanager
-async def serving(listen: str, *services: Service, grace_s: float = GRACE_S) -> AsyncIterator[RpcServer]:
+async def serving(
+    listen: str,
+    *services: Service,
+    grace_s: float = GRACE_S,
+    interceptors: Sequence[grpc.aio.ServerInterceptor] = (),
+) -> AsyncIterator[RpcServer]:
     """Serve at `listen` (`host:port`) while the context lasts; health is reported as good from the start.
+
+    What `interceptors` raise is translated like the errors of servicers.
 
     Raises:
         ConflictError: nobody can listen there.
     """
-    server = grpc.aio.server(options=SERVER_OPTIONS, interceptors=[ErrorTranslator()])
+    server = grpc.aio.server(options=SERVER_OPTIONS, interceptors=[ErrorTranslator(), *interceptors])
     health_servicer = health.aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
     for service in services:

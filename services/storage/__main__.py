@@ -28,6 +28,8 @@ from services.shared.sockets import listen
 from services.shared.stubs.tritontube.storage.v1 import storage_pb2, storage_pb2_grpc
 from services.shared.topology import Topology
 from services.storage import bulk, metrics
+from services.storage.addressee import Addressee
+from services.storage.bulk import BulkServicer
 from services.storage.disk.datafolder import DataFolder, opened
 from services.storage.disk.rescan import rescan
 from services.storage.disk.store import Store
@@ -84,9 +86,9 @@ async def _linked(settings: StorageSettings) -> AsyncIterator[Links]:
 class _Node:
     """Its faces, and what goes on behind them."""
 
+    id: str
     servicer: StorageServicer
-    intake: Intake
-    outlet: Outlet
+    bulk: BulkServicer
     work: Sequence[Coroutine[Any, Any, None]]
 
 
@@ -141,7 +143,8 @@ def _composed(
         care.mender.run(),
         care.scrubber.run(),
     )
-    return _Node(servicer=servicer, intake=intake, outlet=outlet, work=work)
+    bulk_servicer = BulkServicer(node_id=live.id, intake=intake, outlet=outlet)
+    return _Node(id=live.id, servicer=servicer, bulk=bulk_servicer, work=work)
 
 
 def _membership(
@@ -182,8 +185,8 @@ async def _run(settings: StorageSettings, stop: asyncio.Event, node: _Node, list
     grace_s = settings.drain_timeout_s
     async with (
         lifecycle.background(*node.work),
-        serving(settings.listen, offered, grace_s=grace_s),
-        bulk.serving(listening, intake=node.intake, outlet=node.outlet, grace_s=grace_s),
+        serving(settings.listen, offered, grace_s=grace_s, interceptors=[Addressee(node.id)]),
+        bulk.serving(listening, node.bulk, grace_s=grace_s),
     ):
         log.info("serving %s at %s", settings.data, settings.listen)
         await stop.wait()

@@ -16,6 +16,7 @@ from services.shared.bulk.failures import failure_of
 from services.shared.errors import InvalidRequestError, TritonTubeError, UnavailableError
 from services.shared.rpc import MAX_FILE_BYTES
 from services.shared.stubs.tritontube.storage.v1 import bulk_pb2
+from services.storage.addressee import check_addressee
 from services.storage.intake import Arrival, Intake
 from services.storage.outlet import Outlet
 from services.storage.wire import to_wire
@@ -36,6 +37,7 @@ class _Upload:
         self._opening: tuple[Head, bulk_pb2.BulkRequest] | None = (head, request)
         self._over = False
         self.header = request.put
+        self.addressee = request.node
 
     async def arrivals(self) -> AsyncGenerator[Arrival, None]:
         """What comes, up to the commit."""
@@ -78,7 +80,8 @@ class _Upload:
 class BulkServicer:
     """Answers on every connection that it is handed."""
 
-    def __init__(self, *, intake: Intake, outlet: Outlet) -> None:
+    def __init__(self, *, node_id: str, intake: Intake, outlet: Outlet) -> None:
+        self._node_id = node_id
         self._intake = intake
         self._outlet = outlet
         self._conversations: set[asyncio.Task[None]] = set()
@@ -140,6 +143,7 @@ class BulkServicer:
     async def _put(self, connection: Connection, upload: _Upload) -> None:
         async with self._intake.room, aclosing(upload.arrivals()) as arrivals:
             try:
+                check_addressee(upload.addressee, node_id=self._node_id)
                 stored = await self._intake.take(upload.header, arrivals)
             except Exception as error:  # noqa: BLE001 - the edge: every error becomes an answer
                 await self._fail(connection, error)
@@ -154,6 +158,7 @@ class BulkServicer:
     async def _get(self, connection: Connection, request: bulk_pb2.BulkRequest) -> None:
         told = False
         try:
+            check_addressee(request.node, node_id=self._node_id)
             async with aclosing(self._outlet.portions(request.get)) as portions:
                 async for info, block, last in portions:
                     answer = bulk_pb2.BulkResponse(info=None if told else to_wire(info), last=last)
@@ -167,11 +172,8 @@ class BulkServicer:
 
 
 @asynccontextmanager
-async def serving(
-    listening: socket.socket, *, intake: Intake, outlet: Outlet, grace_s: float
-) -> AsyncIterator[None]:
+async def serving(listening: socket.socket, servicer: BulkServicer, *, grace_s: float) -> AsyncIterator[None]:
     """Serve on a socket while the context lasts; then let running calls end within `grace_s`."""
-    servicer = BulkServicer(intake=intake, outlet=outlet)
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: Connection(servicer.accept), sock=listening)
     try:

@@ -21,6 +21,7 @@ from services.shared.errors import (
     OutOfSpaceError,
     RequestError,
     StaleRingError,
+    StrangerError,
     TooLargeError,
     TritonTubeError,
     UnavailableError,
@@ -102,6 +103,13 @@ async def test_a_stale_epoch_arrives_with_the_servers_epoch(failing):
     assert caught.value.epoch == 12
 
 
+async def test_a_sentence_of_any_length_arrives_cut(failing):
+    servicer, stub = failing
+    servicer.error = InvalidRequestError("x" * 100_000)
+    with pytest.raises(InvalidRequestError, match=r"^x{2000}$"), translated("node a"):
+        await stub.Has(pb.HasRequest())
+
+
 async def test_errors_end_streams_both_ways(failing):
     servicer, stub = failing
     servicer.error = NotFoundError(SENTENCE)
@@ -124,7 +132,7 @@ async def test_a_defect_is_hidden_from_the_caller(failing, caplog):
 
 async def test_an_abort_of_the_servicers_own_passes_through(failing):
     _, stub = failing
-    with pytest.raises(RequestError, match=SENTENCE), translated("node a"):
+    with pytest.raises(StrangerError, match=SENTENCE), translated("node a"):
         await stub.Describe(pb.DescribeRequest())
 
 
@@ -167,7 +175,7 @@ async def test_another_grpc_service_is_not_taken_for_ours():
         async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
             with (
                 pytest.raises(
-                    RequestError, match=f"^Something else answers at 127.0.0.1:{port}, .* right port"
+                    StrangerError, match=f"^Something else answers at 127.0.0.1:{port}, .* right port"
                 ),
                 translated(f"127.0.0.1:{port}"),
             ):

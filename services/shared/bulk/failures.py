@@ -8,14 +8,12 @@ from typing import Final
 from grpc import StatusCode
 
 from services.shared.errors import StaleRingError, TritonTubeError
-from services.shared.rpc import UNEXPECTED, error_from, status_of
+from services.shared.rpc import MAX_DETAILS, UNEXPECTED, error_from, status_of
 from services.shared.stubs.tritontube.storage.v1 import bulk_pb2
 
 log = logging.getLogger(__name__)
 
 _CODES: Final = {code.value[0]: code for code in StatusCode}
-_MAX_DETAILS: Final = 4000
-"""Characters."""
 
 
 def failure_of(error: Exception) -> bulk_pb2.BulkFailure:
@@ -25,7 +23,7 @@ def failure_of(error: Exception) -> bulk_pb2.BulkFailure:
         error = TritonTubeError(UNEXPECTED)
     return bulk_pb2.BulkFailure(
         status=status_of(error).value[0],
-        details=str(error)[:_MAX_DETAILS],
+        details=str(error)[:MAX_DETAILS],
         epoch=error.epoch if isinstance(error, StaleRingError) else 0,
     )
 

@@ -144,7 +144,7 @@ def _commit(part: Part, epoch: int) -> storage_pb2.PutCommit:
 async def _over_bulk(node: str, call: Call, request: storage_pb2.GetRequest) -> Download:
     try:
         async with bounded(node, ANSWER_TIMEOUT_S):
-            await call.send(bulk_pb2.BulkRequest(get=request))
+            await call.send(bulk_pb2.BulkRequest(node=node, get=request))
             return _BulkDownload(node, call, await call.answer())
     except BaseException:
         call.close()

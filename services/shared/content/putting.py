@@ -97,7 +97,7 @@ async def _taken(
         return False
     async with bounded(node, patience.step_s):
         try:
-            await call.send(bulk_pb2.BulkRequest(put=step.header, commit=step.commit), step.chunk)
+            await call.send(bulk_pb2.BulkRequest(node=node, put=step.header, commit=step.commit), step.chunk)
         except UnavailableError:
             return False
     return True

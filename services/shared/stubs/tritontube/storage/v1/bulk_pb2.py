@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from services.shared.stubs.tritontube.storage.v1 import storage_pb2 as services_dot_shared_dot_stubs_dot_tritontube_dot_storage_dot_v1_dot_storage__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n6services/shared/stubs/tritontube/storage/v1/bulk.proto\x12\x15tritontube.storage.v1\x1a\x39services/shared/stubs/tritontube/storage/v1/storage.proto\"\xaa\x01\n\x0b\x42ulkRequest\x12/\n\x03put\x18\x01 \x01(\x0b\x32 .tritontube.storage.v1.PutHeaderH\x00\x12\x30\n\x03get\x18\x02 \x01(\x0b\x32!.tritontube.storage.v1.GetRequestH\x00\x12\x30\n\x06\x63ommit\x18\x03 \x01(\x0b\x32 .tritontube.storage.v1.PutCommitB\x06\n\x04\x63\x61ll\"\xa0\x01\n\x0c\x42ulkResponse\x12-\n\x04info\x18\x01 \x01(\x0b\x32\x1f.tritontube.storage.v1.FileInfo\x12\x0f\n\x07\x63reated\x18\x02 \x01(\x08\x12\r\n\x05\x65poch\x18\x03 \x01(\x04\x12\x0c\n\x04last\x18\x04 \x01(\x08\x12\x33\n\x07\x66\x61ilure\x18\x05 \x01(\x0b\x32\".tritontube.storage.v1.BulkFailure\"=\n\x0b\x42ulkFailure\x12\x0e\n\x06status\x18\x01 \x01(\r\x12\x0f\n\x07\x64\x65tails\x18\x02 \x01(\t\x12\r\n\x05\x65poch\x18\x03 \x01(\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n6services/shared/stubs/tritontube/storage/v1/bulk.proto\x12\x15tritontube.storage.v1\x1a\x39services/shared/stubs/tritontube/storage/v1/storage.proto\"\xb8\x01\n\x0b\x42ulkRequest\x12/\n\x03put\x18\x01 \x01(\x0b\x32 .tritontube.storage.v1.PutHeaderH\x00\x12\x30\n\x03get\x18\x02 \x01(\x0b\x32!.tritontube.storage.v1.GetRequestH\x00\x12\x30\n\x06\x63ommit\x18\x03 \x01(\x0b\x32 .tritontube.storage.v1.PutCommit\x12\x0c\n\x04node\x18\x04 \x01(\tB\x06\n\x04\x63\x61ll\"\xa0\x01\n\x0c\x42ulkResponse\x12-\n\x04info\x18\x01 \x01(\x0b\x32\x1f.tritontube.storage.v1.FileInfo\x12\x0f\n\x07\x63reated\x18\x02 \x01(\x08\x12\r\n\x05\x65poch\x18\x03 \x01(\x04\x12\x0c\n\x04last\x18\x04 \x01(\x08\x12\x33\n\x07\x66\x61ilure\x18\x05 \x01(\x0b\x32\".tritontube.storage.v1.BulkFailure\"=\n\x0b\x42ulkFailure\x12\x0e\n\x06status\x18\x01 \x01(\r\x12\x0f\n\x07\x64\x65tails\x18\x02 \x01(\t\x12\r\n\x05\x65poch\x18\x03 \x01(\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,9 +33,9 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'services.shared.stubs.trito
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_BULKREQUEST']._serialized_start=141
-  _globals['_BULKREQUEST']._serialized_end=311
-  _globals['_BULKRESPONSE']._serialized_start=314
-  _globals['_BULKRESPONSE']._serialized_end=474
-  _globals['_BULKFAILURE']._serialized_start=476
-  _globals['_BULKFAILURE']._serialized_end=537
+  _globals['_BULKREQUEST']._serialized_end=325
+  _globals['_BULKRESPONSE']._serialized_start=328
+  _globals['_BULKRESPONSE']._serialized_end=488
+  _globals['_BULKFAILURE']._serialized_start=490
+  _globals['_BULKFAILURE']._serialized_end=551
 # @@protoc_insertion_point(module_scope)

@@ -37,6 +37,9 @@ class BulkRequest(_message.Message):
     PUT_FIELD_NUMBER: _builtins.int
     GET_FIELD_NUMBER: _builtins.int
     COMMIT_FIELD_NUMBER: _builtins.int
+    NODE_FIELD_NUMBER: _builtins.int
+    node: _builtins.str
+    """In the first frame of a call: the id of the node that it is meant for; another one refuses it as UNAVAILABLE."""
     @_builtins.property
     def put(self) -> _storage_pb2.PutHeader: ...
     @_builtins.property
@@ -51,10 +54,11 @@ class BulkRequest(_message.Message):
         put: _storage_pb2.PutHeader | None = ...,
         get: _storage_pb2.GetRequest | None = ...,
         commit: _storage_pb2.PutCommit | None = ...,
+        node: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["call", b"call", "commit", b"commit", "get", b"get", "put", b"put"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["call", b"call", "commit", b"commit", "get", b"get", "put", b"put"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["call", b"call", "commit", b"commit", "get", b"get", "node", b"node", "put", b"put"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_call: _TypeAlias = _typing.Literal["put", "get"]  # noqa: Y015
     _WhichOneofArgType_call: _TypeAlias = _typing.Literal["call", b"call"]  # noqa: Y015

@@ -32,6 +32,9 @@ class StorageServiceStub:
     of the durable commit: an older epoch is refused with FAILED_PRECONDITION and the node's own epoch in
     the trailing metadata "tritontube-epoch".
 
+    Every call but Describe should name the node that it is meant for, in the metadata "tritontube-node": an address may
+    lead to another node than it did, which then refuses with UNAVAILABLE instead of answering in its name.
+
     Contents can be had, and given, at less cost over a bulk connection: see bulk.proto.
     """
 
@@ -99,6 +102,9 @@ class StorageServiceServicer:
     Every call that changes something carries the caller's ring epoch. The node compares it at the moment
     of the durable commit: an older epoch is refused with FAILED_PRECONDITION and the node's own epoch in
     the trailing metadata "tritontube-epoch".
+
+    Every call but Describe should name the node that it is meant for, in the metadata "tritontube-node": an address may
+    lead to another node than it did, which then refuses with UNAVAILABLE instead of answering in its name.
 
     Contents can be had, and given, at less cost over a bulk connection: see bulk.proto.
     """
@@ -245,6 +251,9 @@ class StorageService:
     Every call that changes something carries the caller's ring epoch. The node compares it at the moment
     of the durable commit: an older epoch is refused with FAILED_PRECONDITION and the node's own epoch in
     the trailing metadata "tritontube-epoch".
+
+    Every call but Describe should name the node that it is meant for, in the metadata "tritontube-node": an address may
+    lead to another node than it did, which then refuses with UNAVAILABLE instead of answering in its name.
 
     Contents can be had, and given, at less cost over a bulk connection: see bulk.proto.
     """

@@ -33,6 +33,9 @@ class StorageServiceStub:
     of the durable commit: an older epoch is refused with FAILED_PRECONDITION and the node's own epoch in
     the trailing metadata "tritontube-epoch".
 
+    Every call but Describe should name the node that it is meant for, in the metadata "tritontube-node": an address may
+    lead to another node than it did, which then refuses with UNAVAILABLE instead of answering in its name.
+
     Contents can be had, and given, at less cost over a bulk connection: see bulk.proto.
     """
 
@@ -79,6 +82,9 @@ class StorageServiceAsyncStub(StorageServiceStub):
     of the durable commit: an older epoch is refused with FAILED_PRECONDITION and the node's own epoch in
     the trailing metadata "tritontube-epoch".
 
+    Every call but Describe should name the node that it is meant for, in the metadata "tritontube-node": an address may
+    lead to another node than it did, which then refuses with UNAVAILABLE instead of answering in its name.
+
     Contents can be had, and given, at less cost over a bulk connection: see bulk.proto.
     """
 
@@ -120,6 +126,9 @@ class StorageServiceServicer(metaclass=_abc_1.ABCMeta):
     Every call that changes something carries the caller's ring epoch. The node compares it at the moment
     of the durable commit: an older epoch is refused with FAILED_PRECONDITION and the node's own epoch in
     the trailing metadata "tritontube-epoch".
+
+    Every call but Describe should name the node that it is meant for, in the metadata "tritontube-node": an address may
+    lead to another node than it did, which then refuses with UNAVAILABLE instead of answering in its name.
 
     Contents can be had, and given, at less cost over a bulk connection: see bulk.proto.
     """

@@ -86,7 +86,7 @@ async def _over_bulk(call: Call, node: str, file: Steps, patience: Patience) -> 
     finally:
         call.close()
         answering.cancel()
-        await asyncio.wait([answering])
+        await asyncio.gather(answering, return_exceptions=True)
 
 
 async def _taken(

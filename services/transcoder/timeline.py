@@ -64,6 +64,8 @@ _LEAST_WORTH: Final = Fraction(1, 3)
 _RUN_UP_SEGMENTS: Final = 2
 """So much may always be decoded before a piece begins: far less work than encoding, and many sources have a
 key frame every 250 pictures only."""
+_SHORTENED_SEGMENTS: Final = 3
+"""Pieces from this length on may be a segment shorter. The last ones are shorter already, to end together."""
 _BEFORE_SAMPLES: Final = 2
 """Pieces that are encoded before samples are taken of the others."""
 _MIN_TIMESCALE: Final = 10_000
@@ -284,24 +286,31 @@ class _Sizes:
 
 
 def _cuts(plan: Plan, video: VideoFacts, sizes: _Sizes) -> list[int]:
-    """First segments of the pieces, which are as long as `sizes` says, or longer.
+    """First segments of the pieces, which are as long as `sizes` says, or longer; long ones may be shorter.
 
     A cut is left out where the decoder would have to run through more frames than a piece has before it
     reaches the cut, and where less than a segment would remain: the encoder's delay differs in runs of a
-    frame or two.
+    frame or two. It is made a segment earlier right behind a key frame: the decoder has less to run through.
     """
     size = plan.segment_frames
     cuts = [0]
     for segment in range(1, plan.segments):
+        step = sizes.segments(plan.segments - cuts[-1]) if len(cuts) > 1 else 1
         frame = segment * size
-        step = sizes.segments(plan.segments - cuts[-1])
-        key = video.key_frames[_run_up_index(frame, video, plan.fps)]
-        reach = frame - _slot(key.pts, video, plan.fps)
-        long_enough = segment - cuts[-1] >= (step if len(cuts) > 1 else 1)
-        worthwhile = reach <= max(step, _RUN_UP_SEGMENTS) * size
+        run_up = _run_up(frame, video, plan.fps)
+        spares = (
+            step >= _SHORTENED_SEGMENTS and run_up < size and run_up < _run_up(frame + size, video, plan.fps)
+        )
+        long_enough = segment - cuts[-1] >= step - spares
+        worthwhile = run_up <= max(step, _RUN_UP_SEGMENTS) * size
         if long_enough and worthwhile and plan.frames - frame >= size:
             cuts.append(segment)
     return cuts
+
+
+def _run_up(frame: int, video: VideoFacts, fps: Rational) -> int:
+    """Frames that have to be decoded to begin at one."""
+    return frame - _slot(video.key_frames[_run_up_index(frame, video, fps)].pts, video, fps)
 
 
 def _piece(plan: Plan, video: VideoFacts, index: int, bounds: tuple[int, int | None]) -> Piece:

@@ -437,7 +437,12 @@ async def test_a_node_that_closes_a_fresh_connection_unheard_is_away():
 
 async def test_a_bulk_address_that_cannot_be_reached_is_left_alone_for_a_while(storage):
     async with Channels.over(storage.topology) as channels:
-        dead = f"127.0.0.1:{free_port()}"
-        assert await channels._pools.take(dead) is None
-        assert dead in channels._pools._avoided
-        assert await channels._pools.take(dead) is None
+        dead, pauses_s = f"127.0.0.1:{free_port()}", []
+        for _ in range(3):
+            assert await channels._pools.take(dead) is None
+            pause = channels._pools._avoided[dead]
+            pauses_s.append(pause.length_s)
+            assert await channels._pools.take(dead) is None
+            assert channels._pools._avoided[dead] == pause, "it was not tried again"
+            channels._pools._avoided[dead] = pause._replace(until=0)  # the time is over
+        assert pauses_s == [30, 60, 120]

@@ -189,6 +189,13 @@ def test_no_cut_is_made_where_the_decoder_would_have_to_run_up_for_long():
     assert bounds(tasks) == [(0, 100), (100, 700), (700, 1300), (1300, 1400), (1400, None)]
 
 
+def test_a_long_piece_is_a_segment_shorter_where_its_end_is_right_behind_a_key_frame_then():
+    every_5290_ms = tuple(KeyFrame(pts=pts, dts=pts) for pts in range(0, 120_000, 5290))
+    _, tasks = plan_and_tasks(facts(end=120_000, packets=3000, key_frames=every_5290_ms))
+    firsts = [first for first, _ in bounds(tasks)]
+    assert firsts[:6] == [0, 100, 400, 800, 1200, 1600], "not 500, 900, …: each 4 s behind a key frame"
+
+
 def test_a_video_with_a_single_key_frame_is_two_pieces_that_read_from_the_beginning():
     _, tasks = plan_and_tasks(facts(key_frames=(KeyFrame(pts=0, dts=0),)))
     assert bounds(tasks) == [(0, 100), (100, None)]

@@ -11,7 +11,7 @@ from typing import Final
 import grpc
 
 from services.admin.views.names import FINISHED
-from services.shared.errors import RequestError, UnavailableError
+from services.shared.errors import RequestError, StrangerError, UnavailableError
 from services.shared.rpc import CHANNEL_OPTIONS, translated
 from services.shared.stubs.tritontube import admin_pb2, admin_pb2_grpc
 from services.shared.stubs.tritontube.cluster.v1 import cluster_pb2 as pb
@@ -120,6 +120,8 @@ class AdminClient:
                         yield news
                         if news.request.state in FINISHED:
                             return
+            except StrangerError:
+                raise
             except UnavailableError:
                 if time.monotonic() - heard_at_s > _PATIENCE_S:
                     raise
@@ -142,7 +144,7 @@ class AdminClient:
         try:
             with translated(self._server):
                 yield
-        except RequestError as error:
+        except StrangerError as error:
             cause = error.__cause__
             if isinstance(cause, grpc.aio.AioRpcError) and cause.code() is grpc.StatusCode.UNIMPLEMENTED:
                 raise self.too_old() from error

@@ -10,7 +10,7 @@ from typing import Final
 
 import grpc
 
-from services.shared.errors import UnavailableError
+from services.shared.errors import StrangerError, UnavailableError
 from services.shared.rpc import CHANNEL_OPTIONS, translated
 from services.shared.stubs.tritontube.jobs.v1 import jobs_pb2 as pb
 from services.shared.stubs.tritontube.jobs.v1 import jobs_pb2_grpc
@@ -96,6 +96,8 @@ class JobsClient:
                 heard_at_s = time.monotonic()
                 if found and found.finished_at_ms and found.requested_at_ms >= since_ms:
                     return found
+            except StrangerError:
+                raise
             except UnavailableError:
                 if time.monotonic() - heard_at_s > _PATIENCE_S:
                     raise

@@ -25,7 +25,7 @@ from services.admin.cli.input import (
 from services.admin.display.changes import recorded, show_preview
 from services.admin.display.tables import count, show_lines
 from services.admin.views.changes import PreviewView, RequestView, View
-from services.shared.errors import InvalidRequestError, UnavailableError
+from services.shared.errors import InvalidRequestError, StrangerError, UnavailableError
 from services.shared.stubs.tritontube.cluster.v1 import cluster_pb2 as pb
 
 _ID_BYTES: Final = 5
@@ -72,6 +72,8 @@ class Order:
     async def _ask_for(self, client: AdminClient, change: pb.ChangeSpec) -> pb.ChangeRequest | MovedView:
         try:
             return await client.request(change, self.request_id)
+        except StrangerError:
+            raise
         except UnavailableError as error:
             raise UnavailableError(
                 f"{error} To ask again is safe with --request-id {self.request_id}: nothing is done twice."

@@ -27,7 +27,12 @@ from services.shared.lifecycle import EXIT_FAILED
 from services.shared.stubs.tritontube.cluster.v1 import cluster_pb2 as pb
 
 Repair = Annotated[bool, typer.Option("--repair", help="Mend what is found.")]
-Verify = Annotated[bool, typer.Option("--verify", help="Read every byte of every copy, too.")]
+Verify = Annotated[
+    bool,
+    typer.Option(
+        "--verify", help="Read every byte of every copy, too; otherwise nodes answer from their indexes."
+    ),
+]
 Video = Annotated[str, typer.Option(help="Only the files of this video, by its id.", show_default="all")]
 
 app = typer.Typer()

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import aclosing
+from typing import Final
 
 from services.shared.catalog.keys import TOMBSTONES, purged, tombstone
 from services.shared.etcd import EtcdClient, EventKind, Snapshot, WatchEvent, exists, put_op
@@ -20,6 +21,9 @@ from services.storage.patience import patiently
 from services.storage.threads import Threads
 
 log = logging.getLogger(__name__)
+
+_RETRY_S: Final = 60.0
+"""Until a video is purged again of which the disk keeps a file."""
 
 
 class Tombstones:
@@ -49,7 +53,7 @@ class Tombstones:
                     await self._take(item)
 
     async def purge(self) -> None:
-        """Remove deleted videos one after the other, for ever."""
+        """Remove deleted videos one after the other, for ever. One that resists holds up no other."""
         while True:
             await self._purge(await self._due.get())
 
@@ -75,15 +79,30 @@ class Tombstones:
         self._known.discard(video_id)
         self._fence.forget(video_id)
 
-    @patiently
     async def _purge(self, video_id: str) -> None:
-        """Remove a video's files and say so; waits for the index to be complete."""
-        files = 0
-        while removed := await self._threads.run(self._store.purge_page, video_id):
-            files += removed
-        await self._etcd.txn([exists(tombstone(video_id))], [put_op(purged(video_id, self._node_id), b"")])
+        """Remove a video's files, and say so once all are gone."""
+        if problem := await self._remove_files(video_id):
+            log.warning("%s is deleted, but %s", video_id, problem)
+            asyncio.get_running_loop().call_later(_RETRY_S, self._due.put_nowait, video_id)
+        else:
+            await self._confirm(video_id)
+
+    @patiently
+    async def _remove_files(self, video_id: str) -> str:
+        """Remove what can be removed; why one of the files could not. Waits for the index to be complete."""
+        files, problem = 0, ""
+        page = await self._threads.run(self._store.purge_page, video_id)
+        while page.after:
+            files += page.removed
+            problem = problem or page.problem
+            page = await self._threads.run(self._store.purge_page, video_id, after=page.after)
         if files:
             log.info("%s is deleted: purged %d files", video_id, files)
+        return problem
+
+    @patiently
+    async def _confirm(self, video_id: str) -> None:
+        await self._etcd.txn([exists(tombstone(video_id))], [put_op(purged(video_id, self._node_id), b"")])
 
 
 def _video(key: str) -> str:

@@ -52,6 +52,15 @@ def test_the_oldest_go_beyond_a_size_and_the_newest_stays_whatever_its_size(fold
     assert names(folder) == ["c"]
 
 
+def test_a_folder_that_lay_in_the_place_of_a_file_goes_as_well(folder):
+    quarantine = Quarantine(folder, guard=DiskGuard(), max_files=1)
+    (folder.parent / "a" / "below").mkdir(parents=True)
+    quarantine.take(folder.parent / "a")
+    assert names(folder) == ["a"]
+    take(quarantine, folder, "b")
+    assert names(folder) == ["b"]
+
+
 def test_files_that_somebody_put_there_are_left_alone(folder):
     quarantine = Quarantine(folder, guard=DiskGuard(), max_files=1)
     (folder / "notes.txt").write_text("looked into on Monday")

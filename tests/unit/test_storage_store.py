@@ -202,11 +202,124 @@ def test_a_purge_takes_all_files_of_one_video(store):
         put(store, f"{VIDEO}/{number}", b"content")
     put(store, "zzzzzzzzzzzzzzzz/kept", b"content")
     store.fence.bury({VIDEO})
-    assert store.purge_page(VIDEO) == 5
-    assert store.purge_page(VIDEO) == 0
+    page = store.purge_page(VIDEO)
+    assert (page.removed, page.problem) == (5, "")
+    assert store.purge_page(VIDEO, after=page.after).after == ""
     with pytest.raises(ConflictError):
         put(store, KEY, b"content")
     assert read(store, "zzzzzzzzzzzzzzzz/kept") == b"content"
+
+
+def test_a_purge_goes_past_a_file_that_cannot_be_removed_and_says_so(root, store, monkeypatch):
+    for number in range(5):
+        put(store, f"{VIDEO}/{number}", b"content")
+    refuse(monkeypatch, "unlink", path_of(root, f"{VIDEO}/2"), errno.EPERM)
+    page = store.purge_page(VIDEO)
+    assert page.removed == 4
+    assert page.problem == f"{VIDEO}/2 stays: The node's disk refused a write: Operation not permitted."
+    assert [info.key for info in store.index.of_video(VIDEO)] == [f"{VIDEO}/2"]
+    monkeypatch.undo()
+    assert store.purge_page(VIDEO).removed == 1
+
+
+def refuse(monkeypatch: pytest.MonkeyPatch, call: str, refused: Path, error: int) -> None:
+    """Let a system call fail for a path, and for what lies below it."""
+    original = getattr(os, call)
+
+    def refusing(path: object, *args: object, **kwargs: object) -> object:
+        if isinstance(path, (str, Path)) and Path(path).is_relative_to(refused):
+            raise OSError(error, os.strerror(error), str(path))
+        return original(path, *args, **kwargs)
+
+    monkeypatch.setattr(os, call, refusing)
+
+
+# ---- what a file system can't make sense of ----
+
+
+@pytest.fixture
+def losses(store: Store) -> list[str]:
+    heard: list[str] = []
+    store.on_loss = heard.append
+    return heard
+
+
+@pytest.fixture(params=[errno.EBADMSG, errno.EUCLEAN, errno.EIO])
+def rotten(root: Path, store: Store, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Path:
+    """An object whose inode has gone bad: whatever is asked of it, the system says that it can't."""
+    for key in (KEY, f"{VIDEO}/sound"):
+        put(store, key, b"content")
+    path = path_of(root, KEY)
+    for call in ("open", "unlink", "rename"):
+        refuse(monkeypatch, call, path, request.param)
+    return path
+
+
+def test_a_rotten_inode_is_a_lost_copy_and_the_others_are_vouched_for(store, rotten, losses):
+    assert [info.key for info in store.durable([KEY, f"{VIDEO}/sound"])] == [f"{VIDEO}/sound"]
+    assert losses == [KEY]
+    assert store.index.get(KEY) is None
+    with pytest.raises(NotFoundError):
+        store.open(KEY)
+    assert rotten.exists()
+
+
+@pytest.mark.usefixtures("rotten")
+def test_a_rotten_inode_holds_up_no_purge(store):
+    page = store.purge_page(VIDEO)
+    assert (page.removed, page.problem) == (2, "")
+    assert store.index.totals.files == 0
+
+
+@pytest.mark.usefixtures("rotten")
+def test_no_sound_copy_gets_past_a_rotten_inode_and_that_is_said(store):
+    with pytest.raises(UnavailableError, match="can't be moved"):
+        put(store, KEY, b"content")
+    assert put(store, f"{VIDEO}/other", b"content").created
+
+
+@pytest.mark.usefixtures("rotten")
+def test_a_rotten_inode_that_no_index_names_keeps_no_disk_from_being_read(store):
+    store.index.remove(KEY)
+    store.reconcile(partition_of(KEY))
+    assert store.index.get(KEY) is None
+
+
+def test_a_folder_that_cannot_be_listed_loses_its_objects_and_no_others(root, store, losses, monkeypatch):
+    for key in (KEY, f"{VIDEO}/sound"):
+        put(store, key, b"content")
+    for call in ("open", "listdir", "scandir", "rename"):
+        refuse(monkeypatch, call, path_of(root, KEY).parent, errno.EUCLEAN)
+    for key in (KEY, f"{VIDEO}/sound"):
+        store.reconcile(partition_of(key))
+    assert losses == [KEY]
+    assert [info.key for info in store.index.everything()] == [f"{VIDEO}/sound"]
+
+
+def test_a_folder_in_the_place_of_an_object_makes_way_for_a_sound_copy(root, store, losses):
+    put(store, KEY, b"content")
+    path_of(root, KEY).unlink()
+    path_of(root, KEY).mkdir()
+    assert store.durable([KEY]) == []
+    assert losses == [KEY]
+    assert put(store, KEY, b"content").created
+    assert read(store, KEY) == b"content"
+
+
+def test_a_folder_in_the_place_of_an_object_holds_up_no_purge(root, store):
+    put(store, KEY, b"content")
+    path_of(root, KEY).unlink()
+    path_of(root, KEY).mkdir()
+    assert store.purge_page(VIDEO).removed == 1
+    assert not path_of(root, KEY).exists()
+
+
+def test_what_cannot_be_removed_from_tmp_keeps_no_node_from_starting(root):
+    with writable(root):
+        pass
+    (root / "tmp" / "folder").mkdir()
+    with writable(root) as folder:
+        assert put(folder.store, KEY, b"content").created
 
 
 def in_memory(path: Path) -> bool:

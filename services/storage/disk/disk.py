@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Final
 
 from services.shared.errors import CorruptFileError, NotFoundError
+from services.storage.disk.damage import enduring, is_damage
 from services.storage.disk.durable import sync_folder
 from services.storage.disk.guard import DiskGuard
 from services.storage.disk.objectfile import ObjectFile
@@ -58,7 +59,8 @@ class Disk:
             folder.mkdir(exist_ok=True)
         sync_folder(root)
         for left_over in self._incoming.iterdir():
-            left_over.unlink()
+            with enduring(left_over):
+                left_over.unlink()
 
     def stage(self, size_bytes: int = 0) -> Stage:
         """Begin an incoming object of `size_bytes`, if that is known.
@@ -107,7 +109,7 @@ class Disk:
         return found
 
     def remove(self, key: str) -> bool:
-        """Remove a key's object, durably. False: there was none.
+        """Remove a key's object, durably; a damaged one at least from service. False: there was none.
 
         Raises:
             UnavailableError: the disk failed.
@@ -118,12 +120,17 @@ class Disk:
                 path.unlink()
             except FileNotFoundError:
                 return False
+            except OSError as error:
+                if not is_damage(error):
+                    raise
+                self._quarantine.take(path)
+                return True
         with self._guard.syncing():
             sync_folder(path.parent)
         return True
 
     def quarantine(self, name: str) -> None:
-        """Take a damaged object out of service; one that is gone already is fine.
+        """Take a damaged object out of service; one that is gone already, or can't even be moved, is fine.
 
         Raises:
             UnavailableError: the disk failed.
@@ -139,10 +146,9 @@ class Disk:
         self._sync_path(self._path(name))
 
     def names(self, partition: int) -> Iterator[str]:
-        """The names of all objects of a partition, in no order."""
-        with suppress(FileNotFoundError):
-            for leaf in (self._objects / f"{partition:03x}").iterdir():
-                yield from (file.name for file in leaf.iterdir() if _NAME.fullmatch(file.name))
+        """The names of all objects of a partition, in no order, but for those in folders that are damaged."""
+        for leaf in _listed(self._objects / f"{partition:03x}"):
+            yield from (file.name for file in _listed(leaf) if _NAME.fullmatch(file.name))
 
     def _path(self, name: str) -> Path:
         return self._objects / name[:_PARTITION_DIGITS] / name[_PARTITION_DIGITS:_LEAF_DIGITS] / name
@@ -161,3 +167,10 @@ class Disk:
             if not self._durable_partitions[partition]:
                 sync_folder(self._objects)
                 self._durable_partitions[partition] = 1
+
+
+def _listed(folder: Path) -> list[Path]:
+    """What is in a folder; nothing in one that is missing, or can't be read."""
+    with suppress(FileNotFoundError), enduring(folder):
+        return list(folder.iterdir())
+    return []

@@ -13,7 +13,6 @@ durable. A block is checked against its sum before any byte of it is handed out.
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
 import struct
@@ -29,6 +28,7 @@ from pydantic import ValidationError
 
 from services.shared.errors import CorruptFileError
 from services.shared.record import Record
+from services.storage.disk.damage import is_damage
 
 BLOCK_BYTES: Final = 1 << 20
 """The unit of verification: what a read of a single byte costs."""
@@ -206,10 +206,10 @@ def _read_exactly(descriptor: int, size_bytes: int, offset: int) -> bytes:
 
 @contextmanager
 def _readable() -> Iterator[None]:
-    """What the disk itself can't read is damaged; other failures say nothing about the file."""
+    """What the file system itself can't read is damaged; other failures say nothing about the file."""
     try:
         yield
     except OSError as error:
-        if error.errno != errno.EIO:
+        if not is_damage(error):
             raise
         raise CorruptFileError("The disk cannot read part of an object file.") from error

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from services.storage.disk.damage import enduring
 from services.storage.disk.durable import sync_folder
 from services.storage.disk.guard import DiskGuard
 
@@ -42,16 +45,13 @@ class Quarantine:
         folder.mkdir(exist_ok=True)
 
     def take(self, path: Path) -> None:
-        """Move an object's file here, durably; one that is gone already is fine.
+        """Move an object's file here, durably; one that is gone already, or can't even be moved, is fine.
 
         Raises:
             UnavailableError: the disk failed.
         """
-        with self._guard.changing():
-            try:
-                path.rename(self._folder / f"{path.name}.{time.time_ns()}")
-            except FileNotFoundError:
-                return
+        if not self._moved(path):
+            return
         log.error("object %s is damaged: moved to %s", path.name, self._folder)
         with self._guard.syncing():
             sync_folder(self._folder)
@@ -59,13 +59,19 @@ class Quarantine:
         with self._guard.changing():
             self._prune()
 
+    def _moved(self, path: Path) -> bool:
+        with self._guard.changing(), suppress(FileNotFoundError), enduring(path):
+            path.rename(self._folder / f"{path.name}.{time.time_ns()}")
+            return True
+        return False
+
     def _prune(self) -> None:
         """Remove the oldest until the rest fits."""
         files = size_bytes = 0
         for exhibit in sorted(self._exhibits(), reverse=True):
             files, size_bytes = files + 1, size_bytes + exhibit.size_bytes
             if files > self._max_files or (files > 1 and size_bytes > self._max_bytes):
-                exhibit.path.unlink(missing_ok=True)
+                _remove(exhibit.path)
 
     def _exhibits(self) -> list[_Exhibit]:
         """What is here, without files that somebody else put here."""
@@ -75,3 +81,11 @@ class Quarantine:
             for path, taken in named
             if taken.isdecimal()
         ]
+
+
+def _remove(path: Path) -> None:
+    """Remove what lay in the place of an object, were it a folder."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

@@ -40,6 +40,17 @@ class Published:
     """False: the same content had been stored before."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Purge:
+    """What came of removing a page of objects."""
+
+    removed: int
+    after: str
+    """Key of the last one, where the next page begins; empty where there was none."""
+    problem: str
+    """Why one of them could not be removed; empty if all were."""
+
+
 class Store:
     """The objects of one node.
 
@@ -155,18 +166,25 @@ class Store:
         with self._lock(object_name(key)), self.fence.commit(epoch=epoch, removal=True):
             return self._drop(key)
 
-    def purge_page(self, grave: str) -> int:
-        """Remove some (buried) objects under a tombstone; return how many: 0 when none is left.
+    def purge_page(self, grave: str, *, after: str = "") -> Purge:
+        """Remove some (buried) objects under a tombstone, after a key. One that resists holds up no other.
 
         Raises:
-            UnavailableError: the index is not complete yet, or the disk failed.
+            UnavailableError: the index is not complete.
         """
         self.check_complete()
-        found = self._page_under(grave)
-        for info in found:
-            with self._lock(object_name(info.key)):
-                self._drop(info.key)
-        return len(found)
+        keys, problems = self._page_under(grave, after), list[str]()
+        for key in keys:
+            try:
+                with self._lock(object_name(key)):
+                    self._drop(key)
+            except UnavailableError as error:
+                problems.append(f"{key} stays: {error}")
+        return Purge(
+            removed=len(keys) - len(problems),
+            after=keys[-1] if keys else "",
+            problem=problems[0] if problems else "",
+        )
 
     def reconcile(self, partition: int) -> None:
         """Make the index of a partition agree with the disk.
@@ -196,11 +214,11 @@ class Store:
             yield from (info.key for info in page)
             after = page[-1].key
 
-    def _page_under(self, grave: str) -> list[ObjectInfo]:
-        """The first objects that lie under a tombstone, a page at most."""
-        video_id, after = grave.partition(".")[0], ""
+    def _page_under(self, grave: str, after: str) -> list[str]:
+        """The keys of the first objects behind one that lie under a tombstone, a page at most."""
+        video_id = grave.partition(".")[0]
         while page := self.index.of_video(video_id, after=after):
-            if found := [info for info in page if grave in graves(*parse_key(info.key))]:
+            if found := [info.key for info in page if grave in graves(*parse_key(info.key))]:
                 return found
             after = page[-1].key
         return []
@@ -252,9 +270,13 @@ class Store:
         """Where the name is taken by a damaged object, move that away and take the name."""
         try:
             self._disk.open(key).close()
-        except CorruptFileError:
+        except CorruptFileError as error:
             self._quarantine(key)
-            return self._disk.publish(stage, key)
+            if not self._disk.publish(stage, key):
+                raise UnavailableError(
+                    f"A damaged file is in the place of {key}, and can't be moved."
+                ) from error
+            return True
         return False
 
     def _same_content(self, info: ObjectInfo) -> ObjectInfo:

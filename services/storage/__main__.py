@@ -142,6 +142,7 @@ def _composed(
         traffic.inbox.run(stop),
         care.mender.run(),
         care.scrubber.run(),
+        care.watch.run(),
     )
     bulk_servicer = BulkServicer(node_id=live.id, intake=intake, outlet=outlet)
     return _Node(id=live.id, servicer=servicer, bulk=bulk_servicer, work=work)

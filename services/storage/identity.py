@@ -74,6 +74,27 @@ class Identity:
         if not self.cluster_id:
             self._save(self._content.model_copy(update={"cluster_id": cluster_id}))
 
+    def check_place(self) -> None:
+        """Make sure that the folder is still this node's. Blocks.
+
+        Raises:
+            ConflictError: the file is gone, or another node's. One that can't be read proves nothing.
+        """
+        try:
+            found = _Content.model_validate_json(self._path.read_bytes())
+        except (FileNotFoundError, NotADirectoryError):
+            raise ConflictError(
+                f"{self._path} is gone, so the folder is no longer that of {self.node_id}. "
+                "Was it emptied, or its disk unmounted?"
+            ) from None
+        except (OSError, ValidationError):
+            return
+        if (found.node_id, found.disk_id) != (self.node_id, self.disk_id):
+            raise ConflictError(
+                f"{self._path} is that of {found.node_id} now, and no longer that of {self.node_id}. "
+                "Was another disk mounted there?"
+            )
+
     def _save(self, content: _Content) -> None:
         replace_file(self._path, content.encode())
         self._content = content

@@ -13,6 +13,9 @@ from services.shared.errors import OutOfSpaceError, UnavailableError
 log = logging.getLogger(__name__)
 
 _NO_SPACE: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+_GONE: Final = frozenset({errno.EROFS, errno.ENODEV, errno.ENXIO, errno.ESTALE, errno.ENOTCONN})
+"""Of the whole file system: mounted for reading only, after an error perhaps, or without its device."""
+_PASSING: Final = _NO_SPACE | {errno.EMFILE, errno.ENFILE, errno.ENOMEM}
 
 
 class DiskGuard:
@@ -46,13 +49,25 @@ class DiskGuard:
 
         Raises:
             OutOfSpaceError: the disk is full.
-            UnavailableError: it failed otherwise.
+            UnavailableError: it failed otherwise; where it can take no change at all, writing ends.
         """
         try:
             yield
         except OSError as error:
-            kind = OutOfSpaceError if error.errno in _NO_SPACE else UnavailableError
-            raise kind(f"The node's disk refused a write: {error.strerror}.") from error
+            raise self._refused(error, for_good=error.errno in _GONE) from error
+
+    @contextmanager
+    def receiving(self) -> Iterator[None]:
+        """Around what every incoming object needs: a disk that fails there would fail them all.
+
+        Raises:
+            OutOfSpaceError: the disk is full.
+            UnavailableError: it failed otherwise, and this node takes no more writes.
+        """
+        try:
+            yield
+        except OSError as error:
+            raise self._refused(error, for_good=error.errno not in _PASSING) from error
 
     @contextmanager
     def syncing(self) -> Iterator[None]:
@@ -66,3 +81,13 @@ class DiskGuard:
         except OSError as error:
             self.stop_writing(f"The disk could not make a change durable: {error.strerror}.")
             raise UnavailableError(self.read_only_reason) from error
+
+    def _refused(self, error: OSError, *, for_good: bool) -> UnavailableError:
+        """Our error for the system's."""
+        if for_good:
+            self.stop_writing(
+                f"The node's disk takes no writes ({error.strerror}). See to that, then restart the node."
+            )
+            return UnavailableError(self.read_only_reason)
+        kind = OutOfSpaceError if error.errno in _NO_SPACE else UnavailableError
+        return kind(f"The node's disk refused a write: {error.strerror}.")

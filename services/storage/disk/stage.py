@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -28,7 +29,7 @@ class Stage:
         self._taken_bytes = 0
         self._busy = threading.Lock()
         self._closed = False
-        with guard.changing():
+        with guard.receiving():
             self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
         self._writer = ObjectWriter(self._descriptor)
 
@@ -96,11 +97,12 @@ class Stage:
         return True
 
     def close(self) -> None:
-        """Let go of the temporary file."""
+        """Let go of the temporary file. One that the disk keeps goes at the next start."""
         with self._busy:
             self._closed = True
             os.close(self._descriptor)
-        self._path.unlink(missing_ok=True)
+        with suppress(UnavailableError), self._guard.changing():
+            self._path.unlink(missing_ok=True)
         self._space.settle(self._taken_bytes)
 
     def _check_open(self) -> None:

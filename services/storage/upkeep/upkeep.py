@@ -15,15 +15,17 @@ from services.storage.upkeep.fetch import Fetcher
 from services.storage.upkeep.inspection import Inspector
 from services.storage.upkeep.mend import Mender
 from services.storage.upkeep.scrub import Scrubber
+from services.storage.upkeep.watch import Watch
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Upkeep:
-    """The parts of it; `mender.run()` and `scrubber.run()` are to be run beside the server."""
+    """The parts of it; those with a `run()` are to be run beside the server."""
 
     inspector: Inspector
     mender: Mender
     scrubber: Scrubber
+    watch: Watch
 
 
 def upkeep(
@@ -62,4 +64,4 @@ def upkeep(
         bytes_per_s=settings.scrub_bytes_per_s,
         pause_s=settings.scrub_pause_s,
     )
-    return Upkeep(inspector=inspector, mender=mender, scrubber=scrubber)
+    return Upkeep(inspector=inspector, mender=mender, scrubber=scrubber, watch=Watch(folder, threads))

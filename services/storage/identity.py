@@ -10,7 +10,7 @@ import fcntl
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final, TextIO
 
@@ -118,9 +118,9 @@ def claimed(root: Path) -> Iterator[None]:
                 f"{root} is in use by the storage node with process id {lock.read().strip() or 'unknown'}. "
                 "Stop it first, or give this node a data folder of its own."
             ) from None
-        lock.truncate(0)
-        lock.write(str(os.getpid()))
-        lock.flush()
+        with suppress(OSError):  # a full disk: the claim holds without the number
+            os.ftruncate(lock.fileno(), 0)
+            os.write(lock.fileno(), str(os.getpid()).encode())
         yield
 
 

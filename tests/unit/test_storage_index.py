@@ -55,6 +55,17 @@ def test_lists_come_in_pages_by_video_by_partition_and_altogether(index):
     assert index.everything(after=second[-1].key) == []
 
 
+def test_in_memory_it_is_the_same_and_leaves_nothing(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with Index(None) as index:
+        index.add(info("a/1", 10))
+        index.add(info("a/2", 10))
+        index.remove("a/2")
+        assert index.everything() == [info("a/1", 10)]
+        assert index.totals == Totals(files=1, size_bytes=10)
+    assert not list(tmp_path.iterdir())
+
+
 def test_it_outlives_its_process(tmp_path):
     with Index(tmp_path / "i") as index:
         index.add(info("a/1", 10))

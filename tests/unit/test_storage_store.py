@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import os
+import resource
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -232,6 +233,79 @@ def refuse(monkeypatch: pytest.MonkeyPatch, call: str, refused: Path, error: int
         return original(path, *args, **kwargs)
 
     monkeypatch.setattr(os, call, refusing)
+
+
+# ---- no room for the index ----
+
+
+@contextmanager
+def no_room() -> Iterator[None]:
+    """No file takes another byte from this process."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_node_starts_on_a_full_disk_serves_makes_room_and_keeps_its_index(root):
+    other = f"{VIDEO}/other"
+    with writable(root) as folder:
+        for key in (KEY, other):
+            put(folder.store, key, b"content")
+    index = (root / "index.sqlite").read_bytes()
+    with no_room(), writable(root) as folder:
+        store = folder.store
+        assert "A restart with room on the disk repairs it" in folder.why_read_only
+        for key in (KEY, other):
+            store.reconcile(partition_of(key))
+        store.complete = True
+        assert {info.key for info in store.index.everything()} == {KEY, other}
+        assert read(store, KEY) == b"content"
+        with pytest.raises(UnavailableError, match="room on the disk"):
+            put(store, f"{VIDEO}/third", b"content")
+        assert store.remove(other, epoch=1)
+        assert store.index.totals.files == 1
+    assert (root / "index.sqlite").read_bytes() == index
+    assert not (root / "index.damaged").exists()
+    with writable(root) as folder:
+        assert not folder.store.complete
+        folder.store.reconcile(partition_of(other))
+        assert [info.key for info in folder.store.index.everything()] == [KEY]
+        assert put(folder.store, other, b"content").created
+
+
+@pytest.mark.parametrize("companion", ["-wal", "-shm"])
+def test_an_index_that_cannot_be_written_is_no_damaged_one(root, companion):
+    with writable(root) as folder:
+        put(folder.store, KEY, b"content")
+    (root / f"index.sqlite{companion}").mkdir()
+    with writable(root) as folder:
+        assert "The index could not be written" in folder.why_read_only
+        assert read(folder.store, KEY) == b"content"
+    assert not (root / "index.damaged").exists()
+    (root / f"index.sqlite{companion}").rmdir()
+    with writable(root) as folder:
+        assert folder.store.index.totals.files == 1
+        assert folder.why_read_only == ""
+
+
+def test_where_a_damaged_index_leaves_no_room_for_a_new_one_the_node_starts_as_well(root):
+    with writable(root) as folder:
+        put(folder.store, KEY, b"content")
+    (root / "index.sqlite").write_bytes(b"garbage" * 1000)
+    with no_room(), writable(root) as folder:
+        assert not folder.store.complete
+        assert "room on the disk" in folder.why_read_only
+        assert read(folder.store, KEY) == b"content"
+
+
+def test_a_full_disk_keeps_nobody_from_claiming_it(root):
+    with writable(root):
+        pass
+    with no_room(), writable(root), pytest.raises(ConflictError, match="in use"), writable(root):
+        pass
 
 
 # ---- what a file system can't make sense of ----

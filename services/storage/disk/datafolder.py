@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from services.shared.folders import explained
 from services.storage.disk.disk import OBJECTS, Disk
 from services.storage.disk.durable import sync_folder
 from services.storage.disk.guard import DiskGuard
-from services.storage.disk.index import Index
+from services.storage.disk.index import Index, is_refusal, why_unwritable
 from services.storage.disk.space import Space
 from services.storage.disk.store import Store
 from services.storage.fence import Fence
@@ -49,15 +50,16 @@ def opened(root: Path, *, reserve_fraction: float, capacity_bytes: int | None) -
     index got, and every partition has to be reconciled.
 
     Raises:
-        ConflictError: another process has it, or its identity is damaged.
+        ConflictError: another process has it, its identity is damaged, or nothing can be written there.
     """
     with claimed(root):
         identity, guard = Identity(root), DiskGuard()
         mark = root / _RUNNING
         unclean = mark.exists() or ((root / OBJECTS).exists() and not (root / _INDEX).exists())
-        mark.touch()
-        sync_folder(root)
-        index, rebuilt = _open_index(root / _INDEX)
+        with explained(root):
+            mark.touch()
+            sync_folder(root)
+        index, rebuilt = _open_index(root / _INDEX, guard)
         with index:
             space = Space(
                 root,
@@ -75,13 +77,32 @@ def opened(root: Path, *, reserve_fraction: float, capacity_bytes: int | None) -
             sync_folder(root)
 
 
-def _open_index(path: Path) -> tuple[Index, bool]:
-    """Open the index; one that can't be read is set aside and begun anew (True)."""
+def _open_index(path: Path, guard: DiskGuard) -> tuple[Index, bool]:
+    """Open the index; one that can't be used is begun anew (True).
+
+    One that is damaged is set aside. One that the disk has no room to write to is left as it is: what can be
+    read is served meanwhile, and what is removed makes room.
+    """
     try:
         return Index(path), False
     except sqlite3.DatabaseError as error:
+        if is_refusal(error):
+            return _makeshift(error, guard), True
         log.error("the index is damaged (%s): building it again from the objects", error)  # noqa: TRY400 - expected
+    _set_aside(path)
+    try:
+        return Index(path), True
+    except sqlite3.DatabaseError as error:
+        return _makeshift(error, guard), True
+
+
+def _makeshift(error: sqlite3.DatabaseError, guard: DiskGuard) -> Index:
+    """An index in memory, for as long as this process lives: some hundred bytes for each file."""
+    guard.stop_writing(why_unwritable(error))
+    return Index(None)
+
+
+def _set_aside(path: Path) -> None:
     path.replace(path.with_suffix(".damaged"))
     for companion in ("-wal", "-shm"):
         path.with_name(path.name + companion).unlink(missing_ok=True)
-    return Index(path), True

@@ -40,7 +40,24 @@ PRAGMA user_version = {_SCHEMA_VERSION};
 _AT_PLACE: Final = "FROM objects WHERE partition = ? AND key = ?"
 _DELETE: Final = f"DELETE {_AT_PLACE} RETURNING size_bytes"
 _ROW: Final = "INTO objects VALUES (?, ?, ?, ?, ?, ?)"
+_MEMORY: Final = ":memory:"
 _COLUMNS: Final = "key, size_bytes, sha256, stored_at_ms"
+
+_REFUSALS: Final = frozenset(
+    {
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_PERM,
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_NOMEM,
+    }
+)
+_UNREADABLE: Final = frozenset({sqlite3.SQLITE_IOERR_READ, sqlite3.SQLITE_IOERR_CORRUPTFS})
+_PRIMARY: Final = 0xFF
+"""The bits of an error code that tell its kind; the others tell more of it."""
 
 _Row = tuple[int, str, str, int, bytes, int]
 
@@ -54,13 +71,20 @@ class Totals:
 
 
 class Index:
-    """The index of one node. Calls block; any thread may make them."""
+    """The index of one node. Calls block; any thread may make them.
 
-    def __init__(self, path: Path) -> None:
-        self._writer = _connect(path)
-        self._reader = _connect(path)
+    Args:
+        path: where it is, made if it is missing; None: in memory, an empty one.
+
+    Raises:
+        sqlite3.DatabaseError: it is damaged, or can't be written at present (`is_refusal`).
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self._writer = _connect(path or _MEMORY)
+        self._reader = _connect(path) if path else self._writer
         self._writing = threading.Lock()
-        self._reading = threading.Lock()
+        self._reading = threading.Lock() if path else self._writing
         self._files, size_bytes = _counted(self._writer)
         self.totals = Totals(files=sum(self._files), size_bytes=size_bytes)
         self._versions = [0] * PARTITIONS
@@ -147,6 +171,17 @@ class Index:
         self._versions[partition] += 1
 
 
+def is_refusal(error: sqlite3.DatabaseError) -> bool:
+    """Whether the index may be sound, and the disk, or somebody who holds it, lets nobody write to it now."""
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
+    return code & _PRIMARY in _REFUSALS and code not in _UNREADABLE
+
+
+def why_unwritable(error: sqlite3.Error) -> str:
+    """Why the node takes no writes after that."""
+    return f"The index could not be written ({error}). A restart with room on the disk repairs it."
+
+
 def _place(key: str) -> tuple[int, str]:
     return partition_of(key), key
 
@@ -165,14 +200,17 @@ def _counted(connection: sqlite3.Connection) -> tuple[list[int], int]:
     return files, size_bytes
 
 
-def _connect(path: Path) -> sqlite3.Connection:
-    """Open the index, made if it is missing. Each connection is used by one thread at a time.
+def _connect(path: Path | str) -> sqlite3.Connection:
+    """Open the index, made if it is missing, and try to write to it.
 
-    A statement is a transaction: nothing here needs two that stand or fall together.
+    Each connection is used by one thread at a time. A statement is a transaction: nothing here needs two that
+    stand or fall together.
     """
     connection = sqlite3.connect(path, check_same_thread=False, timeout=30, isolation_level=None)
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = NORMAL")
     if connection.execute("PRAGMA user_version").fetchone()[0] != _SCHEMA_VERSION:
         connection.executescript(_SCHEMA)
+    # Changes nothing, but takes room in the log: where there is none, that shows here.
+    connection.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
     return connection

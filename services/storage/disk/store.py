@@ -21,7 +21,7 @@ from services.shared.errors import ConflictError, CorruptFileError, NotFoundErro
 from services.shared.ring.placement import parse_key
 from services.storage.disk.disk import Disk, object_name
 from services.storage.disk.guard import DiskGuard
-from services.storage.disk.index import Index
+from services.storage.disk.index import Index, why_unwritable
 from services.storage.disk.objectfile import ObjectFile, ObjectInfo
 from services.storage.disk.stage import Stage
 from services.storage.fence import Fence
@@ -312,5 +312,5 @@ class Store:
             yield
         except sqlite3.Error as error:
             self.complete = False
-            self._guard.stop_writing(f"The index could not be written ({error}). A restart repairs it.")
+            self._guard.stop_writing(why_unwritable(error))
             raise UnavailableError(self._guard.read_only_reason) from error

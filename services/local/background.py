@@ -14,7 +14,7 @@ from typing import Final
 
 from services.local import logs, processes
 from services.local.endpoints import Endpoints, file_in
-from services.local.status import launcher_of
+from services.local.status import launcher_of, read_status, running_already
 from services.shared.errors import UnavailableError
 from services.shared.folders import make_usable
 
@@ -29,20 +29,22 @@ def start(data: Path, arguments: Sequence[str]) -> Endpoints:
     """Start `tritontube` again, detached, with these arguments less `--background`; wait until it is ready.
 
     Raises:
-        ConflictError: nothing can be written to the folder.
+        ConflictError: nothing can be written to the folder, or a stack runs on it.
         UnavailableError: it ended, or is not ready in time (then it is stopped); the message has its words.
     """
     folder = data.resolve()
     make_usable(folder)
+    if launcher_of(folder) is not None:  # before its log is emptied for another launcher
+        raise running_already(folder)
     log = folder / "logs" / "launcher.log"
     launcher = _detached([word for word in arguments if word != "--background"], log)
     try:
-        ready = _wait(lambda: file_in(folder).exists() or launcher.poll() is not None, _READY_TIMEOUT_S)
+        over = _wait(lambda: _is_ready(folder, launcher.pid) or launcher.poll() is not None, _READY_TIMEOUT_S)
     except KeyboardInterrupt:
         launcher.terminate()
         launcher.wait()
         raise
-    if ready and launcher.poll() is None:
+    if over and launcher.poll() is None:
         return Endpoints.model_validate_json(file_in(folder).read_bytes())
     launcher.terminate()
     launcher.wait()
@@ -77,6 +79,11 @@ def _detached(arguments: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
             start_new_session=True,
             env=os.environ,
         )
+
+
+def _is_ready(folder: Path, launcher: int) -> bool:
+    found = read_status(folder)
+    return found is not None and found.ready and found.launcher == launcher
 
 
 def _wait(condition: Callable[[], bool], timeout_s: float) -> bool:

@@ -122,10 +122,10 @@ class _Run:
             log.warning("the state of the stack cannot be written: %s", error)
 
     def _write_files(self) -> None:
+        if self._ready:  # first: who reads in the status that the stack is ready finds them
+            replace_text(file_in(self._stack.folder), self._endpoints().model_dump_json(indent=2) + "\n")
         children = tuple(map(ChildStatus.of, self._supervisor.children))
         Status(launcher=os.getpid(), ready=self._ready, children=children).write(self._stack.folder)
-        if self._ready:
-            replace_text(file_in(self._stack.folder), self._endpoints().model_dump_json(indent=2) + "\n")
 
     def _endpoints(self) -> Endpoints:
         return self._stack.endpoints({child.program.name: child.pid for child in self._supervisor.children})

@@ -68,10 +68,12 @@ class Status(BaseModel):
 
 def read_status(folder: Path) -> Status | None:
     """The status of the stack that runs on this folder; None if none does (or it has only just begun)."""
-    file = folder / _FILE
-    if launcher_of(folder) is None or not file.exists():
+    if launcher_of(folder) is None:
         return None
-    return Status.model_validate_json(file.read_bytes())
+    try:
+        return Status.model_validate_json((folder / _FILE).read_bytes())
+    except FileNotFoundError:
+        return None
 
 
 def launcher_of(folder: Path) -> int | None:
@@ -96,15 +98,20 @@ def locked(folder: Path) -> Iterator[None]:
     """
     with (folder / _LOCK).open("a") as lock:
         if not _try_lock(lock):
-            raise ConflictError(
-                f"A stack is already running on {folder}. `tritontube status --data {folder}` shows it, "
-                f"`tritontube down --data {folder}` stops it; another --data starts a second one."
-            )
+            raise running_already(folder)
         lock.truncate(0)
         lock.write(str(os.getpid()))
         lock.flush()
         (folder / _FILE).unlink(missing_ok=True)
         yield
+
+
+def running_already(folder: Path) -> ConflictError:
+    """The error to raise where a stack is to be started on a folder that one runs on."""
+    return ConflictError(
+        f"A stack is already running on {folder}. `tritontube status --data {folder}` shows it, "
+        f"`tritontube down --data {folder}` stops it; another --data starts a second one."
+    )
 
 
 def _try_lock(lock: TextIO) -> bool:

@@ -112,9 +112,12 @@ async def test_a_killed_process_is_restarted_and_endpoints_follow(stack: Stack, 
         )
 
 
-async def test_a_second_up_on_the_same_folder_is_refused(stack: Stack):
-    refused = await stack.command("up", "--data", str(stack.data), "--port", "0")
-    assert refused.returncode == 1
+@pytest.mark.parametrize("how", [(), ("--background",)])
+async def test_a_second_up_on_the_same_folder_is_refused(stack: Stack, how: tuple[str, ...]):
+    refused = await stack.command(
+        "up", "--data", str(stack.data), "--port", "0", "--storage-nodes", "5", *how
+    )
+    assert (refused.returncode, refused.stdout) == (1, "")
     assert "already running" in refused.stderr
     assert list(stack.children) == CHILDREN
 
@@ -179,12 +182,22 @@ async def test_a_second_ctrl_c_ends_everything_at_once(own_stack: Stack):
     await eventually(lambda: not own_stack.left_running, what="the children are gone")
 
 
-async def test_background_returns_when_ready_and_down_stops_it(own_stack: Stack):
-    started = await own_stack.command(
-        "up", "--background", "--data", str(own_stack.data), "--port", "0", *own_stack.options
-    )
+async def test_background_returns_when_ready_and_down_stops_it(own_stack: Stack, stack: Stack):
+    own_stack.data.mkdir(parents=True)
+    stale = stack.endpoints  # as a killed launcher leaves it, of processes that are not this stack's
+    endpoints.file_in(own_stack.data).write_text(stale.model_dump_json())
+    up = ("up", "--background", "--data", str(own_stack.data), "--port", "0", *own_stack.options)
+    started = await own_stack.command(*up)
     assert started.returncode == 0, started.stderr
     assert own_stack.endpoints.web in started.stdout
+    assert stale.web not in started.stdout
+    assert {child.state for child in own_stack.children.values()} == {"ready"}
+
+    said = (own_stack.data / "logs" / "launcher.log").read_text()
+    again = await own_stack.command(*up)
+    assert (again.returncode, "already running" in again.stderr) == (1, True)
+    assert (own_stack.data / "logs" / "launcher.log").read_text() == said
+
     stopped = await own_stack.command("down", "--data", str(own_stack.data))
     assert (stopped.returncode, own_stack.left_running) == (0, [])
     shown = await own_stack.command("status", "--data", str(own_stack.data))

@@ -184,6 +184,9 @@ async def end(stack: Stack) -> None:
     """Make sure that nothing of a stack runs on; the quick way, since RabbitMQ takes 8 s to stop in order."""
     if stack.launcher is not None and stack.launcher.poll() is None:
         await stack.kill_launcher()
+    detached = status.launcher_of(stack.data)
+    if detached is not None:
+        processes.kill(detached, signal.SIGKILL)
     await processes.end_marked(processes.mark(stack.data), timeout_s=30.0)
 
 

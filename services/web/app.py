@@ -170,10 +170,12 @@ class WebApp:
 
     def _forget(self, video_id: str, gone: bool) -> None:  # noqa: FBT001 - a plain callback
         """Let go of what is known of a video that something happened to."""
+        if not gone:
+            self._manifests.refresh(video_id)
+            return
         self._manifests.forget(video_id)
-        if gone:
-            self._cache.forget(f"{video_id}/")
-            self._downloads.forget(video_id)
+        self._cache.forget(f"{video_id}/")
+        self._downloads.forget(video_id)
 
 
 def _body_limit(path: str) -> int | None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import logging
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from time import monotonic
 from typing import Final
 
@@ -31,6 +32,9 @@ _FINAL_S: Final = 10.0
 _OUTAGE_S: Final = 600.0
 """For how long a known state serves while etcd does not answer."""
 
+_NEWS_WAIT_S: Final = 1.0
+"""How long a newer state is waited for where one is known: players give a manifest up after 10 s."""
+
 _MAX_STATES: Final = 2048
 
 
@@ -46,10 +50,17 @@ class _State:
     read_at_s: float
     rendered: dict[str, Content] = field(default_factory=dict)
     """Live manifests by name: written once, however many players ask."""
+    is_outdated: bool = False
+    """Something has happened to the video since."""
 
     def is_fresh(self, now_s: float) -> bool:
         """Whether it can be used without asking etcd."""
-        return now_s - self.read_at_s < (_FINAL_S if self.video.status is Status.READY else _LIVE_S)
+        lasts_s = _FINAL_S if self.video.status is Status.READY else _LIVE_S
+        return not self.is_outdated and now_s - self.read_at_s < lasts_s
+
+    def serves(self, now_s: float) -> bool:
+        """Whether it can be used while etcd does not answer."""
+        return now_s - self.read_at_s < _OUTAGE_S
 
 
 class Manifests:
@@ -67,7 +78,7 @@ class Manifests:
         self._flights = SingleFlight[_State]()
 
     async def get(self, video_id: str, name: str) -> Content:
-        """A manifest as things stand, at most a second old.
+        """A manifest as things stand, at most a second old; while etcd does not answer, as it was last known.
 
         Raises:
             NotFoundError: there is no such video or manifest, or nothing to play yet.
@@ -91,23 +102,37 @@ class Manifests:
             return False
         return state.live is not None and name in promised(*state.live)
 
-    def forget(self, video_id: str) -> None:
+    def refresh(self, video_id: str) -> None:
         """Look at the catalogue again when this video is next asked for."""
+        if known := self._states.get(video_id):
+            self._states[video_id] = replace(known, is_outdated=True)
+
+    def forget(self, video_id: str) -> None:
+        """Let go of what is known of a video, which is gone."""
         self._states.pop(video_id, None)
 
     async def _state(self, video_id: str) -> _State:
         known = self._states.get(video_id)
         if known and known.is_fresh(monotonic()):
             return known
+        spare = known if known and known.serves(monotonic()) else None
         try:
-            return await self._flights.do(video_id, lambda: self._read(video_id))
-        except UnavailableError as error:
-            if known is None or monotonic() - known.read_at_s > _OUTAGE_S:
+            async with asyncio.timeout(_NEWS_WAIT_S if spare else None):
+                return await self._flights.do(video_id, lambda: self._refreshed(video_id))
+        except (UnavailableError, TimeoutError):
+            if spare is None:
                 raise
-            log.warning("video %s: serving the manifest known so far: %s", video_id, error)
-            return known
+            return spare
         except NotFoundError:
             self.forget(video_id)
+            raise
+
+    async def _refreshed(self, video_id: str) -> _State:
+        try:
+            return await self._read(video_id)
+        except UnavailableError as error:
+            if video_id in self._states:  # told here, once for all who were served with it meanwhile
+                log.warning("video %s: serving the manifest known so far: %s", video_id, error)
             raise
 
     async def _read(self, video_id: str) -> _State:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from email import message_from_bytes
+from time import monotonic
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -18,15 +19,21 @@ from services.shared.settings import MIB
 from services.shared.task import TrackResult
 from services.shared.tracks import Rendition
 from services.shared.video import Source, Status, Video, new_video_id
+from services.web.cache import ContentCache
+from services.web.manifests import Manifests
+from services.web.ringfiles import RingFiles
 from tests.harness.fixtures_web import StartWeb
 from tests.harness.storage import StorageCluster
-from tests.harness.waiting import eventually
+from tests.harness.waiting import eventually, took_no_longer, within
 from tests.harness.web import WebProcess, like_a_video
 
 SEGMENT = segment_file("720p", 0, 0)
 DATA = like_a_video(100_000)
 LARGE = like_a_video(9 * MIB + 77)
 """More than is held in memory: this one is streamed."""
+
+PLAYERS_WAIT_S = 8.0
+"""Less than the 10 s after which hls.js gives a manifest up."""
 
 DASH = "{urn:mpeg:dash:schema:mpd:2011}"
 
@@ -344,8 +351,37 @@ async def test_a_known_video_plays_on_while_etcd_is_away(http, storage, catalog)
     await publish(catalog, video, Status.PLAYABLE, 1)
     known = await http.get(f"/content/{video.id}/manifest.mpd")
     storage.etcd.members[0].freeze()
-    answer = await http.get(known.url, timeout=120)
-    assert (answer.status_code, answer.content) == (200, known.content)
+    took_s: list[float] = []
+
+    async def etcd_was_asked() -> bool:
+        begun_s = monotonic()
+        answer = await http.get(known.url, timeout=120)
+        assert (answer.status_code, answer.content) == (200, known.content)
+        took_s.append(monotonic() - begun_s)
+        return took_s[-1] > 0.5
+
+    await eventually(etcd_was_asked, what="a manifest that is not fresh any more")
+    took_no_longer(max(took_s), PLAYERS_WAIT_S, what="a manifest that is known")
+
+
+async def test_news_of_a_known_video_takes_nothing_away_while_etcd_is_away(storage, catalog, content):
+    video = await uploaded(storage, catalog)
+    await publish(catalog, video, Status.PLAYABLE, 1)
+    cache = ContentCache(limit_bytes=MIB, load=RingFiles(content).load)
+    book = WorkBook(storage.client)
+    manifests = Manifests(catalog=catalog, book=book, cache=cache, on_live=lambda _video_id: None)
+    known = await manifests.get(video.id, "manifest.mpd")
+    storage.etcd.members[0].freeze()
+    manifests.refresh(video.id)
+    async with within(PLAYERS_WAIT_S, what="a manifest that is known"):
+        assert await manifests.get(video.id, "manifest.mpd") == known
+    storage.etcd.members[0].thaw()
+    await publish(catalog, video, Status.PLAYABLE, 2)
+
+    async def grown() -> bool:
+        return (await manifests.get(video.id, "manifest.mpd")) != known
+
+    await eventually(grown, what="the manifest has the second segment")
 
 
 async def test_a_deleted_video_is_gone_at_once_from_every_web_process(

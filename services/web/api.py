@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 
 from services.shared.catalog import Catalog, Restorations
 from services.web.herald import Herald
+from services.web.reading import add_reading
 from services.web.titles import check_title
 from services.web.views import VideoPageView, VideoView
 
@@ -35,8 +36,8 @@ class VideoApi:
         self._restorations = restorations
         self._herald = herald
         self.router = APIRouter(prefix="/api/videos", tags=["videos"])
-        self.router.add_api_route("", self.page, methods=["GET"])
-        self.router.add_api_route("/{video_id}", self.get, methods=["GET"])
+        add_reading(self.router, "", self.page)
+        add_reading(self.router, "/{video_id}", self.get)
         self.router.add_api_route("/{video_id}", self.rename, methods=["PATCH"])
         self.router.add_api_route("/{video_id}", self.delete, methods=["DELETE"], status_code=204)
         self.router.add_api_route("/{video_id}/retry", self.retry, methods=["POST"])

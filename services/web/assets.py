@@ -48,7 +48,7 @@ class Assets:
         self._release = hashlib.sha256(etags.encode()).hexdigest()[:_DIGEST_CHARS]
         self.router = APIRouter(include_in_schema=False)
         self.router.add_api_route("/static/{release}/{name:path}", self.get, methods=["GET", "HEAD"])
-        self.router.add_api_route("/favicon.ico", self.icon, methods=["GET"])
+        self.router.add_api_route("/favicon.ico", self.icon, methods=["GET", "HEAD"])
 
     def path(self, name: str) -> str:
         """Where a file is found.

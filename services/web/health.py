@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse, Response
 
 from services.shared.errors import TritonTubeError
 from services.shared.telemetry import CONTENT_TYPE_LATEST, exposition
+from services.web.reading import add_reading
 
 Check = Callable[[], Awaitable[None]]
 """Returns if the backing service is there, raises an error of ours if not."""
@@ -25,10 +26,9 @@ class Health:
     def __init__(self, checks: Mapping[str, Check]) -> None:
         self._checks = checks
         self.router = APIRouter(tags=["operations"])
-        self.router.add_api_route("/healthz", self.alive, methods=["GET"])
-        self.router.add_api_route("/healthz", self.alive, methods=["HEAD"], include_in_schema=False)
-        self.router.add_api_route("/readyz", self.ready, methods=["GET"], responses={503: {}})
-        self.router.add_api_route("/metrics", self.metrics, methods=["GET"], response_class=Response)
+        add_reading(self.router, "/healthz", self.alive)
+        add_reading(self.router, "/readyz", self.ready, responses={503: {}})
+        add_reading(self.router, "/metrics", self.metrics, response_class=Response)
 
     async def alive(self) -> dict[str, str]:
         """200 as long as this process can answer at all."""

@@ -14,6 +14,7 @@ from services.admin.views.cluster import ClusterView
 from services.shared.stubs.tritontube.cluster.v1 import cluster_pb2 as pb
 from services.web.flight import SingleFlight
 from services.web.health import Health
+from services.web.reading import add_reading
 from services.web.views import View
 
 Status = Callable[[], Awaitable[pb.GetStatusResponse]]
@@ -71,7 +72,7 @@ class Lookout:
         self._seen: ClusterStateView | None = None
         self._seen_at_s = 0.0
         self.router = APIRouter(prefix="/api/cluster", tags=["cluster"])
-        self.router.add_api_route("", self.look, methods=["GET"])
+        add_reading(self.router, "", self.look)
 
     async def look(self) -> ClusterStateView:
         """The ring, its nodes, and a change in progress. What is away is told as it was last seen."""

@@ -10,7 +10,7 @@ import pytest
 from services.shared.catalog import Catalog, Verifications, keys
 from services.shared.messages import FIRST_QUEUE
 from services.shared.verification import Fault, FaultKind
-from services.shared.video import Status
+from services.shared.video import Status, new_video_id
 from tests.harness.fixtures_web import StartWeb
 from tests.harness.rabbitmq import VirtualHost
 from tests.harness.storage import StorageCluster
@@ -296,10 +296,26 @@ async def test_a_ring_with_too_few_nodes_is_not_ready(http, storage: StorageClus
     await eventually(told, deadline_s=60, what="it says that the ring lacks nodes")
 
 
-@pytest.mark.parametrize("path", ["/", "/docs", "/healthz"])
-async def test_monitors_may_ask_for_the_head_alone(http, path):
-    answer = await http.head(path)
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/", "/docs", "/openapi.json", "/favicon.ico", "/cluster", "/healthz", "/readyz", "/metrics"),
+        *("/api/videos", "/api/videos/{id}", "/api/cluster"),
+    ],
+)
+async def test_what_can_be_read_can_be_asked_for_its_head_alone(http, video, path):
+    answer = await http.head(path.format(id=video["id"]))
     assert (answer.status_code, answer.content) == (200, b"")
+
+
+async def test_the_head_of_what_is_missing_is_missing(http):
+    for path in ("", "/verification"):
+        assert (await http.head(f"/api/videos/{new_video_id()}{path}")).status_code == 404
+
+
+async def test_only_get_is_described_where_head_is_answered_too(http):
+    paths = (await http.get("/openapi.json")).json()["paths"]
+    assert [path for path, methods in paths.items() if {"get", "head"} <= methods.keys()] == []
 
 
 async def test_what_needs_etcd_says_when_to_come_back_while_it_is_away(http, storage: StorageCluster):

@@ -7,10 +7,12 @@ from collections.abc import AsyncGenerator, Callable
 from typing import Any, Final
 
 from fastapi import APIRouter
-from fastapi.responses import StreamingResponse
+from fastapi.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from services.shared.catalog import Catalog
-from services.web.news import Change, Newsroom
+from services.web.news import Change, Newsroom, Subscriber
+from services.web.reading import add_reading
 from services.web.views import VideoView
 
 _HEARTBEAT_S: Final = 15.0
@@ -33,30 +35,49 @@ class Live:
         self._route("/api/events", self.all_videos)
         self._route("/api/videos/{video_id}/events", self.one_video)
 
-    async def all_videos(self) -> StreamingResponse:
+    async def all_videos(self) -> Response:
         """Every change of any video: event `video` with its new record, or `deleted` with its id."""
-        return _streamed(self._changes(None))
+        return _Stream(self._newsroom)
 
-    async def one_video(self, video_id: str) -> StreamingResponse:
+    async def one_video(self, video_id: str) -> Response:
         """The record of one video, at once and after every change."""
-        return _streamed(self._changes(VideoView.of(await self._catalog.get(video_id))))
-
-    async def _changes(self, first: VideoView | None) -> AsyncGenerator[str, None]:
-        with self._newsroom.subscribe(first.id if first else None) as subscriber:
-            # Sent at once in any case: the page learns that it is connected.
-            yield _event(first.id, first) if first else _HEARTBEAT
-            while not subscriber.closed:
-                changes = await subscriber.next(_HEARTBEAT_S)
-                yield "".join(_event(*change) for change in changes.items()) or _HEARTBEAT
+        return _Stream(self._newsroom, VideoView.of(await self._catalog.get(video_id)))
 
     def _route(self, path: str, endpoint: Callable[..., Any]) -> None:
-        self.router.add_api_route(
-            path, endpoint, methods=["GET"], response_class=StreamingResponse, responses=_STREAM
-        )
+        add_reading(self.router, path, endpoint, response_class=StreamingResponse, responses=_STREAM)
 
 
-def _streamed(events: AsyncGenerator[str, None]) -> StreamingResponse:
+class _Stream(Response):
+    """Sends news of all videos, or of one and what it is at first, for as long as somebody listens."""
+
+    def __init__(self, newsroom: Newsroom, first: VideoView | None = None) -> None:
+        super().__init__()
+        self._newsroom = newsroom
+        self._first = first
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it.
+
+        Raises:
+            UnavailableError: too many listen already; nothing has been sent.
+        """
+        if scope["method"] == "HEAD":
+            await _streamed(())(scope, receive, send)
+            return
+        with self._newsroom.subscribe(self._first.id if self._first else None) as subscriber:
+            await _streamed(_events(subscriber, self._first))(scope, receive, send)
+
+
+def _streamed(events: AsyncGenerator[str, None] | tuple[()]) -> StreamingResponse:
     return StreamingResponse(events, media_type="text/event-stream", headers=_HEADERS)
+
+
+async def _events(subscriber: Subscriber, first: VideoView | None) -> AsyncGenerator[str, None]:
+    # Sent at once in any case: the page learns that it is connected.
+    yield _event(first.id, first) if first else _HEARTBEAT
+    while not subscriber.closed:
+        changes = await subscriber.next(_HEARTBEAT_S)
+        yield "".join(_event(*change) for change in changes.items()) or _HEARTBEAT
 
 
 def _event(video_id: str, change: Change) -> str:

@@ -300,7 +300,7 @@ async def test_a_ring_with_too_few_nodes_is_not_ready(http, storage: StorageClus
     "path",
     [
         *("/", "/docs", "/openapi.json", "/favicon.ico", "/cluster", "/healthz", "/readyz", "/metrics"),
-        *("/api/videos", "/api/videos/{id}", "/api/cluster"),
+        *("/api/videos", "/api/videos/{id}", "/api/cluster", "/api/events", "/api/videos/{id}/events"),
     ],
 )
 async def test_what_can_be_read_can_be_asked_for_its_head_alone(http, video, path):
@@ -309,7 +309,7 @@ async def test_what_can_be_read_can_be_asked_for_its_head_alone(http, video, pat
 
 
 async def test_the_head_of_what_is_missing_is_missing(http):
-    for path in ("", "/verification"):
+    for path in ("", "/events", "/verification"):
         assert (await http.head(f"/api/videos/{new_video_id()}{path}")).status_code == 404
 
 

@@ -5,11 +5,22 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
+from functools import partial
 
+from httpx import ASGITransport, AsyncClient
+
+from services.admin.status import cluster_status
+from services.shared.broker import Broker
 from services.shared.catalog import Catalog
+from services.shared.content import ContentStore
+from services.shared.settings import WebSettings, load
+from services.web.app import Backing, WebApp
+from services.web.news import MAX_SUBSCRIBERS
+from tests.harness.admins import idle_admin
 from tests.harness.fixtures_web import StartWeb
 from tests.harness.rabbitmq import VirtualHost
+from tests.harness.storage import StorageCluster
 from tests.harness.waiting import within
 from tests.harness.web import Json, WebProcess, like_a_video
 
@@ -103,6 +114,33 @@ async def test_a_page_that_listens_does_not_keep_a_process_from_stopping(start_w
     async with listening(web) as page:
         await page.connected()
         assert await asyncio.to_thread(web.server.stop) == 0
+
+
+async def test_a_page_too_many_is_told_to_come_back(
+    storage: StorageCluster, content: ContentStore, vhost: VirtualHost
+):
+    async with (
+        Broker.connect(vhost.url, app_id="web", instance="full", connect_timeout_s=None) as broker,
+        idle_admin(storage.etcd) as instance,
+    ):
+        app = WebApp(
+            Backing(
+                settings=load(WebSettings),
+                etcd=storage.client,
+                store=content,
+                broker=broker,
+                status=partial(cluster_status, instance.admin),
+                checks={},
+            )
+        )
+        with ExitStack() as pages:
+            for _ in range(MAX_SUBSCRIBERS):
+                pages.enter_context(app.newsroom.subscribe())
+            async with AsyncClient(transport=ASGITransport(app), base_url="http://web") as http:
+                answer = await http.get("/api/events")
+    assert answer.status_code == 503
+    assert int(answer.headers["retry-after"]) > 0
+    assert answer.json()["detail"].startswith("Too many")
 
 
 async def test_many_pages_hear_the_same(web: WebProcess):

@@ -129,7 +129,9 @@ class VideoView(View):
     retryable: bool = Field(description="whether it failed in a way that trying again may mend")
     progress: float = Field(description="how much of the work is done, 0 to 1")
     playable_s: float = Field(description="how much can be watched so far, from the beginning")
-    duration_s: float | None = Field(description="null until the original has been examined")
+    duration_s: float | None = Field(
+        description="null until the original was examined, and if that was refused"
+    )
     width: int | None
     height: int | None
     frames: int | None

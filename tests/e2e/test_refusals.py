@@ -106,9 +106,12 @@ async def test_a_refusal_is_told_in_the_api_on_the_pages_and_in_the_brokers_own_
 
 
 async def test_what_turns_out_to_be_a_trap_once_it_plays_is_refused_like_any_other(
-    stack: Stack, tmp_path: Path
+    stack: Stack, visitor: Viewer, tmp_path: Path
 ):
     path = await asyncio.to_thread(endless, tmp_path)
     video = await refused(stack, path, "The video claims to last 30.0 hours; 24 are allowed.")
+    assert (video["duration_s"], video["frames"], video["renditions"]) == (None, None, [])
+    await visitor.open(video["links"]["watch"])
+    await expect(visitor.page.locator("#duration")).to_be_hidden()
     async with works(stack) as behind:
         await check_letters(behind, [video])

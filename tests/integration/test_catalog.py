@@ -133,9 +133,12 @@ async def test_a_failed_video_starts_over_under_the_next_generation(catalog, etc
 
 async def test_a_refused_source_is_purged_and_cannot_be_retried(catalog, etcd_client):
     video = await uploaded(catalog, etcd_client)
-    await catalog.change(video.id, lambda now: now.model_copy(update={"poster": True}))
+    claimed = {"duration_s": 72_008.0, "width": 426, "height": 240, "frames": 1_800_200}
+    made = {"renditions": plan().renditions, "poster": True, "progress": 0.1, "playable_s": 4.0}
+    await catalog.change(video.id, lambda now: now.model_copy(update={**claimed, **made}))
     refused = await catalog.refuse(video.id, 0, "No picture in it.")
-    assert not refused.poster  # it is purged, too
+    assert {name: getattr(refused, name) for name in claimed} == dict.fromkeys(claimed)
+    assert {name: getattr(refused, name) for name in made} == {name: getattr(video, name) for name in made}
     assert (refused.status, refused.reason, refused.retryable) == (Status.FAILED, "No picture in it.", False)
     assert await etcd_client.get(keys.tombstone(video.id))
     with pytest.raises(ConflictError, match="upload another"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -25,6 +25,17 @@ from services.shared.plan import Availability
 from services.shared.video import ACTIVE, Status, Video, check_video_id
 
 _SWAP_ATTEMPTS: Final = 20
+
+_NOTHING_MADE: Final[Mapping[str, object]] = {
+    "progress": 0.0,
+    "playable_s": 0.0,
+    "renditions": (),
+    "audio": (),
+    "omitted": (),
+    "poster": False,
+    "storyboard": None,
+}
+"""What the record of a video says of which nothing is there but, perhaps, its original."""
 
 CANCELLED: Final = "Processing was cancelled."
 
@@ -170,7 +181,10 @@ class Catalog:
         )
 
     async def refuse(self, video_id: str, generation: int, reason: str) -> Video:
-        """Mark a video failed because of its source, and have the source purged: no retry can mend it."""
+        """Mark a video failed because of its source, and have the source purged: no retry can mend it.
+
+        What it claims to be is not kept, though a first look may have believed it and planned by it.
+        """
 
         def decide(video: Video) -> Video:
             if video.generation != generation or video.status not in ACTIVE:
@@ -180,9 +194,12 @@ class Catalog:
                 now_ms=now_ms(),
                 reason=reason,
                 refused=True,
-                poster=False,
-                storyboard=None,
+                duration_s=None,
+                width=None,
+                height=None,
+                frames=None,
                 captions=Captioning(),
+                **_NOTHING_MADE,
             )
 
         return await self.change(video_id, decide, also=lambda _: (_tombstone(video_id),))
@@ -371,13 +388,7 @@ def restarted(video: Video, *, whole: bool = False, careful: bool = False) -> Vi
         whole=whole or video.whole,
         careful=careful or video.careful,
         reason=None,
-        progress=0.0,
-        playable_s=0.0,
-        renditions=(),
-        audio=(),
-        omitted=(),
-        poster=False,
-        storyboard=None,
         captions=video.captions.found(()),
         verdict=None,
+        **_NOTHING_MADE,
     )

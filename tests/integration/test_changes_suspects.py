@@ -137,9 +137,9 @@ async def test_no_more_are_declared_dead_at_once_than_the_copies_allow(ring_etcd
     assert request.state is RequestState.RUNNING
 
 
-async def _rounds_until_asked(suspects: Suspects, client: EtcdClient) -> bool:
+async def _rounds_until_asked(suspects: Suspects, client: EtcdClient, *, times: int = 1) -> bool:
     await suspects.round()
-    return bool(await asked(client))
+    return len(await asked(client)) == times
 
 
 async def test_many_instances_ask_once_for_the_same_death(ring_etcd, ring_client):
@@ -182,3 +182,26 @@ async def test_a_node_that_is_back_at_the_last_moment_is_spared(ring_etcd, ring_
         assert await instance.step()
     (request,) = await asked(ring_client)
     assert request.state is RequestState.REFUSED
+
+
+@pytest.mark.parametrize("is_seen", [True, False], ids=["seen in between", "back between two rounds"])
+async def test_a_node_that_was_spared_is_given_up_when_it_stays_away_later(ring_etcd, ring_client, is_seen):
+    """At the same epoch: in a quiet cluster there is no other."""
+    async with watchman(ring_etcd, dead_after_s=0.001) as (suspects, instance):
+        await ring_client.delete(live_key("a"))
+        await eventually(
+            lambda: _rounds_until_asked(suspects, ring_client), deadline_s=DEADLINE_S, what="asked"
+        )
+        await ring_client.put(live_key("a"), node_live("a").encode())
+        assert await instance.step()
+        if is_seen:
+            await suspects.round()
+        await ring_client.delete(live_key("a"))
+        await eventually(
+            lambda: _rounds_until_asked(suspects, ring_client, times=2),
+            deadline_s=DEADLINE_S,
+            what="asked again",
+        )
+        assert await instance.step()
+        state = (await instance.admin.topology.refresh()).state
+    assert (state.epoch, state.nodes["a"].state) == (2, NodeState.DEAD)

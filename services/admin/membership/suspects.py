@@ -22,7 +22,7 @@ from services.admin.membership.requests import Requests, now_ms
 from services.shared.errors import RequestError, UnavailableError
 from services.shared.etcd import EtcdClient, absent, delete_op, put_op, unchanged
 from services.shared.ring.progress import SUSPECT_PREFIX, Suspect, suspect_key
-from services.shared.ring.requests import ChangeSpec
+from services.shared.ring.requests import ChangeSpec, RequestState
 from services.shared.ring.state import AT_WORK, LIVE_PREFIX, ChangeKind, NodeState, live_key
 from services.shared.ring.view import RingView
 from services.shared.topology import Topology
@@ -65,7 +65,7 @@ class Suspects:
         self._dead_after_s = dead_after_s
         self._lapse_s = lapse_s
         self._settle_s = min(_SETTLE_S, dead_after_s)
-        self._kept: dict[str, int] = {}
+        self._told: dict[str, str] = {}
         self._last_round: float | None = None
         self._steady_since = 0.0
 
@@ -95,6 +95,7 @@ class Suspects:
             if node not in noted:
                 await self._note(node)
         for node in noted.keys() - set(away):
+            self._told.pop(node, None)
             await self._forget(noted[node])
         await self._give_up(view, [noted[node] for node in away if node in noted])
 
@@ -127,7 +128,7 @@ class Suspects:
         overdue = [entry for entry in suspects if self._is_overdue(entry.record)]
         overdue.sort(key=lambda entry: entry.record.since_ms)
         for entry in overdue[: self._may_die(view)]:
-            await self._ask(entry.kv.key.removeprefix(SUSPECT_PREFIX), view.epoch)
+            await self._ask(entry.kv.key.removeprefix(SUSPECT_PREFIX), entry)
 
     def _is_settled(self) -> bool:
         return asyncio.get_running_loop().time() - self._steady_since >= self._settle_s
@@ -143,18 +144,29 @@ class Suspects:
         }
         return max(0, min(view.state.write_quorum, view.cur.replicas) - 1 - len(dead | asked))
 
-    async def _ask(self, node: str, epoch: int) -> None:
-        """Ask for it as an operator would. The same id at all instances: it is asked for once per epoch."""
-        if self._kept.get(node) == epoch:
-            return
+    async def _ask(self, node: str, suspect: Recorded[Suspect]) -> None:
+        """Ask for it as an operator would. The same id at all instances: once for each absence.
+
+        What is refused at once may be possible in the next round. What was taken down and refused when its
+        turn came stays on record: the node was back, and its absence counts from the next round on.
+        """
         spec = ChangeSpec(kind=ChangeKind.DEAD, node=node)
         try:
-            await self._requests.ask(spec, request_id=request_id(node, epoch))
+            request = await self._requests.ask(spec, request_id=request_id(node, suspect.record))
         except RequestError as error:
-            self._kept[node] = epoch
-            log.warning("storage node %s has been away for long and is not given up: %s", node, error)
+            self._tell(node, str(error))
+            return
+        if request.state is RequestState.REFUSED:
+            self._tell(node, request.reason)
+            await self._forget(suspect)
+
+    def _tell(self, node: str, reason: str) -> None:
+        """Log why a node is not given up: once, not in every round."""
+        if self._told.get(node) != reason:
+            self._told[node] = reason
+            log.warning("storage node %s has been away for long and is not given up: %s", node, reason)
 
 
-def request_id(node: str, epoch: int) -> str:
-    """Of the request to give a node up."""
-    return f"away-{epoch}-{node}"[:64]
+def request_id(node: str, suspect: Suspect) -> str:
+    """Of the request to give a node up for this absence."""
+    return f"away-{suspect.since_ms}-{node}"[:64]

@@ -145,6 +145,22 @@ async def test_the_last_node_cannot_be_removed(ring_client, stub):
     assert await on_record(ring_client) == before
 
 
+async def test_of_two_members_at_one_address_neither_is_meant(ring_client, stub):
+    """As an earlier version let it come about."""
+    state, table = ring_state(["a", "b", "d"], epoch=2)
+    same = state.nodes["d"].model_copy(update={"address": "b:9090"})
+    await publish(ring_client, state.model_copy(update={"nodes": {**state.nodes, "d": same}}), table)
+    before = await on_record(ring_client)
+    dead = pb.ChangeSpec(remove_dead=pb.RemoveDeadNode(node="b:9090"))
+    for change in (drain("b:9090"), dead, set_weight("b:9090", 2)):
+        code, sentence = await refused(stub, change)
+        assert (code, sentence) == (
+            CONFLICT,
+            "b and d are known at b:9090: name one of them by its id.",
+        )
+    assert await on_record(ring_client) == before
+
+
 async def test_a_stranger_that_is_no_storage_node_is_not_added(ring_etcd, ring_client, stub):
     before = await on_record(ring_client)
     code, sentence = await refused(stub, add(ring_etcd.endpoints[0]))

@@ -125,6 +125,25 @@ def test_a_member_is_not_added_again():
         changes.add(formed("abc"), node_live("a"), change=ADD)
 
 
+@pytest.mark.parametrize("down", ["", "a"], ids=["whose lease lasts", "that is away"])
+def test_a_node_does_not_join_at_the_address_of_a_member(down):
+    view = formed("abc", down=down)
+    usurper = node_live("d", address="a:9090")
+    wanted = r"replace a a:9090, or give it up with remove a --dead first\."
+    with pytest.raises(ConflictError, match=f"a is a member at a:9090, where d answers now.*{wanted}"):
+        changes.add(view, usurper, change=ADD)
+    with pytest.raises(ConflictError, match="a is a member at a:9090"):
+        changes.replace(view, "b", usurper, change=REPLACE)
+    assert states(changes.replace(view, "a", usurper, change=REPLACE).state)["d"] == "joining"
+
+
+def test_the_address_of_a_removed_node_is_free():
+    view = formed("abcd")
+    gone = ended(after(view, changes.drain(view, "a", change=DRAIN)))
+    usurper = node_live("e", address="a:9090")
+    assert states(changes.add(gone, usurper, change=ADD).state)["e"] == "joining"
+
+
 def test_a_dead_node_is_not_added_before_it_is_removed():
     view = formed("abc")
     moving = after(view, changes.declare_dead(view, "a", change=DEAD))

@@ -91,11 +91,13 @@ def add(view: RingView, live: NodeLive, *, change: Change, weight: float = 1.0) 
     """Take a node in, or a removed one back. That it is empty and of this cluster, the caller has checked.
 
     Raises:
-        ConflictError: it is a member already, or another change is in progress.
+        ConflictError: it is a member already, a member is known at its address, or another change is in
+            progress.
         InvalidRequestError: the weight is not a positive number.
     """
     _check_weight(weight)
     _check_stranger(view, live)
+    _check_address(view, live)
     _check_stable(view)
     return _migration(view, change, {live.id: _entry(live, NodeState.JOINING, weight=weight)})
 
@@ -146,12 +148,13 @@ def replace(
     """Put a new node in another's place. The old one hands its files over if it is up, else it is given up.
 
     Raises:
-        ConflictError: the new one is a member already, the loss of the old one would lose files, or another
-            change is in progress.
+        ConflictError: the new one is a member already, a third one is known at its address, the loss of the
+            old one would lose files, or another change is in progress.
         NotFoundError: there is no such old node.
     """
     entry = _member(view, node)
     _check_stranger(view, live)
+    _check_address(view, live, leaver=node)
     _check_stable(view)
     lost = node not in view.up
     if lost and not accept_data_loss:
@@ -369,6 +372,16 @@ def _check_stranger(view: RingView, live: NodeLive) -> None:
     if entry.state is NodeState.DEAD:
         raise ConflictError(f"{live.id} is being removed as dead: add it when that is done.")
     raise ConflictError(f"{live.id} is a member already, at {view.address(live.id)}.")
+
+
+def _check_address(view: RingView, live: NodeLive, *, leaver: str = "") -> None:
+    """Whoever is there took another's address, on an empty disk most likely; of two, each would be both."""
+    for node, entry in view.state.nodes.items():
+        if node not in {live.id, leaver} and entry.state in AT_WORK and view.address(node) == live.address:
+            raise ConflictError(
+                f"{node} is a member at {live.address}, where {live.id} answers now: put that one in its"
+                f" place with replace {node} {live.address}, or give it up with remove {node} --dead first."
+            )
 
 
 def _member(view: RingView, node: str) -> NodeEntry:

@@ -13,7 +13,7 @@ from tenacity import retry, retry_if_result, stop_after_delay, wait_fixed
 from services.admin.census import describe
 from services.shared.errors import ConflictError, InvalidRequestError, NotFoundError, TritonTubeError
 from services.shared.etcd import EtcdClient, KeyValue
-from services.shared.ring.state import NodeLive, NodeState, live_key
+from services.shared.ring.state import AT_WORK, NodeLive, NodeState, live_key
 from services.shared.ring.view import RingView
 from services.shared.stubs.tritontube.storage.v1 import storage_pb2
 
@@ -59,6 +59,8 @@ class Examination:
         """The id of the member that is called `name`: by id, or by any spelling of its address.
 
         Raises:
+            ConflictError: two are known at that address.
+            InvalidRequestError: the name is empty, or an address that leads nowhere.
             NotFoundError: there is none.
         """
         if not name:
@@ -150,8 +152,15 @@ def _check_fit(view: RingView, found: storage_pb2.DescribeResponse, address: str
 
 
 def _member_at(view: RingView, address: str) -> str | None:
-    """The node that is or was last at this address; of several, one that is still a member."""
-    found = [
-        node for node, entry in view.state.nodes.items() if address in {entry.address, view.address(node)}
-    ]
-    return min(found, key=lambda node: view.state.nodes[node].state is NodeState.REMOVED, default=None)
+    """The node that is or was last at this address; of several, one that is still a member.
+
+    Raises:
+        ConflictError: two members are.
+    """
+    nodes = view.state.nodes
+    known = [node for node, entry in nodes.items() if address in {entry.address, view.address(node)}]
+    members = [node for node in known if nodes[node].state in AT_WORK]
+    present = [node for node in members if view.address(node) == address] or members
+    if len(present) > 1:
+        raise ConflictError(f"{' and '.join(present)} are known at {address}: name one of them by its id.")
+    return next(iter((*present, *known)), None)

@@ -12,10 +12,7 @@ from services.shared.errors import UnavailableError
 _LIMIT_S: Final = 10.0
 """Shorter than clients wait; longer than it takes to find out that a storage node does not answer."""
 
-_TOO_LONG: Final = (
-    "etcd, or a storage node, did not answer in time: ask again later. With the same request id nothing is"
-    " done twice."
-)
+_TOO_LONG: Final = "etcd, or a storage node, did not answer in time: ask again later."
 
 
 @asynccontextmanager

@@ -16,8 +16,11 @@ from services.shared.ring.state import (
     LIVE_PREFIX,
     PROGRESS_PREFIX,
     SYNC_PREFIX,
+    Change,
+    ChangeKind,
     NodeLive,
     NodeState,
+    Phase,
     RingState,
     live_key,
 )
@@ -108,6 +111,10 @@ SENSELESS = (
     (add("http://localhost:9090"), INVALID, "is not an address; write host:port"),
     (add("localhost:0"), INVALID, "is not an address; write host:port"),
     (add("localhost:65536"), INVALID, "is not an address; write host:port"),
+    (add("x" * 20_000), INVALID, "...' is not an address; write host:port"),
+    (add("x" * 20_000 + ":99"), INVALID, "...' is not an address; write host:port"),
+    (add("[" + "1" * 20_000 + "]:99"), INVALID, "...' is not an address; write host:port"),
+    (drain("x" * 20_000), INVALID, "...' is neither the id nor the address of a storage node"),
     (add("local host:9090"), INVALID, "is not an address; write host:port"),
     (add("no-such-host.invalid:9090"), INVALID, "is not known here: check its name"),
     (add("127.0.0.1:1"), NOT_FOUND, "No storage node answers at 127.0.0.1:1: start it first"),
@@ -120,7 +127,9 @@ SENSELESS = (
     (set_weight("z", 1), NOT_FOUND, "There is no storage node z"),
     (drain(""), INVALID, "Say which storage node"),
     (drain("z"), NOT_FOUND, "There is no storage node z: see the status"),
+    (drain("127.0.0.1:1"), NOT_FOUND, "There is no storage node 127.0.0.1:1: see the status"),
     (drain("c"), CONFLICT, "c is removed already"),
+    (pb.ChangeSpec(remove_dead=pb.RemoveDeadNode(node="c")), CONFLICT, "c is removed already"),
     (drain("a"), CONFLICT, "there would be 1 storage nodes for 2 copies"),
     (pb.ChangeSpec(remove_dead=pb.RemoveDeadNode(node="a")), CONFLICT, "a is up: drain it instead"),
     (pb.ChangeSpec(replace=pb.ReplaceNode(node="a", address="x")), INVALID, "is not an address"),
@@ -182,6 +191,39 @@ async def test_a_member_is_not_added_again_under_any_spelling_of_its_address(
             code, sentence = await refused(stub, add(f"{host}:{node.port}"))
             assert (code, f"{node.id} is a member already" in sentence) == (CONFLICT, True), sentence
         assert await on_record(ring_client) == before
+
+
+async def test_a_removed_node_is_not_replaced(ring_etcd, ring_client, stub, tmp_path):
+    """Not even one that is up still."""
+    async with (
+        live_nodes(ring_client, "c"),
+        running(StorageNode(data=tmp_path / "node", etcd=ring_etcd.endpoints)) as node,
+    ):
+        await registered(ring_client, node)
+        replace = pb.ChangeSpec(replace=pb.ReplaceNode(node="c", address=node.address))
+        assert await refused(stub, replace) == (CONFLICT, "c is removed already.")
+
+
+async def test_what_the_change_in_progress_does_is_not_done_again(ring_etcd, ring_client, stub, tmp_path):
+    async with running(StorageNode(data=tmp_path / "node", etcd=ring_etcd.endpoints)) as node:
+        live = await registered(ring_client, node)
+        state, table = ring_state(["a", "b", "d", node.id], epoch=2)
+        leaver = state.nodes["d"].model_copy(update={"state": NodeState.DRAINING})
+        joiner = state.nodes[node.id].model_copy(
+            update={"state": NodeState.JOINING, "disk_id": live.disk_id, "address": node.address}
+        )
+        moving = {
+            "phase": Phase.MIGRATING,
+            "next": table.id,
+            "nodes": {**state.nodes, "d": leaver, node.id: joiner},
+            "change": Change(id="first", kind=ChangeKind.REPLACE, node="d", request_id="first"),
+        }
+        await publish(ring_client, state.model_copy(update=moving), table)
+        removed = (CONFLICT, "d is being removed already, by request first.")
+        assert await refused(stub, drain("d")) == removed
+        assert await refused(stub, set_weight("d", 2)) == removed
+        added = (CONFLICT, f"{node.id} is being added already, by request first.")
+        assert await refused(stub, add(node.address)) == added
 
 
 async def test_another_clusters_node_is_not_added(ring_etcd, ring_client, stub, tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import socket
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,8 +18,11 @@ from services.shared.ring.state import AT_WORK, NodeLive, NodeState, live_key
 from services.shared.ring.view import RingView
 from services.shared.stubs.tritontube.storage.v1 import storage_pb2
 
-_ADDRESS: Final = re.compile(r"(?P<host>\[[0-9a-fA-F:.]+\]|[^\s:/\[\]]{1,253}):(?P<port>\d{1,5})")
+_ADDRESS: Final = re.compile(r"(?P<host>\[[0-9a-fA-F:.]{1,45}\]|[^\s:/\[\]]{1,253}):(?P<port>\d{1,5})")
 _MAX_PORT: Final = 65_535
+_MAX_NAME_LENGTH: Final = 260
+"""Of a node: no address is longer, and no id."""
+_MAX_QUOTED_LENGTH: Final = 60
 _RESOLVE_TIMEOUT_S: Final = 2.0
 _REGISTRATION_S: Final = 2.0
 """From a node's first answer to its live key."""
@@ -65,6 +69,8 @@ class Examination:
         """
         if not name:
             raise InvalidRequestError("Say which storage node: by id, or by address as host:port.")
+        if len(name) > _MAX_NAME_LENGTH:
+            raise InvalidRequestError(f"{_quoted(name)} is neither the id nor the address of a storage node.")
         if name in view.state.nodes:
             return name
         return _member_at(view, name) or await self._member_by_asking(view, name)
@@ -79,13 +85,13 @@ class Examination:
 
     async def _member_by_asking(self, view: RingView, name: str) -> str:
         """The address may be another spelling: whoever is there says who it is."""
-        found = None
         if _ADDRESS.fullmatch(name):
             await check_address(name)
-            found = await _described(name)
-        if found is None or found.node_id not in view.state.nodes:
-            raise NotFoundError(f"There is no storage node {name}: see the status for those there are.")
-        return found.node_id
+            with suppress(TritonTubeError):
+                found = await describe(name)
+                if found.node_id in view.state.nodes:
+                    return found.node_id
+        raise NotFoundError(f"There is no storage node {name}: see the status for those there are.")
 
     @retry(
         retry=retry_if_result(lambda found: found is None),
@@ -121,7 +127,7 @@ async def check_address(address: str) -> None:
     match = _ADDRESS.fullmatch(address)
     if match is None or not 0 < int(match["port"]) <= _MAX_PORT:
         raise InvalidRequestError(
-            f"{address!r} is not an address; write host:port, for example 10.0.0.4:9090."
+            f"{_quoted(address)} is not an address; write host:port, for example 10.0.0.4:9090."
         )
     try:
         async with asyncio.timeout(_RESOLVE_TIMEOUT_S):
@@ -129,6 +135,11 @@ async def check_address(address: str) -> None:
             await loop.getaddrinfo(match["host"].strip("[]"), int(match["port"]), type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:  # a timeout is an OSError, too
         raise InvalidRequestError(f"The host of {address} is not known here: check its name.") from error
+
+
+def _quoted(text: str) -> str:
+    """What was given, as part of a sentence; of what is no name at all, its beginning will do."""
+    return repr(text if len(text) <= _MAX_QUOTED_LENGTH else f"{text[:_MAX_QUOTED_LENGTH]}...")
 
 
 async def _described(address: str) -> storage_pb2.DescribeResponse:

@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator
 from typing import Final
 
 from services.admin.admin import Admin
+from services.admin.membership.requests import check_request_id
 from services.shared.errors import NotFoundError
 from services.shared.ring.requests import ChangeRequest
 
@@ -18,6 +19,7 @@ async def find_request(admin: Admin, request_id: str) -> ChangeRequest:
     """The request of this id; of an empty one, that of the change in progress.
 
     Raises:
+        InvalidRequestError: that can't be an id.
         NotFoundError: there is none.
         UnavailableError: etcd can't be reached.
     """
@@ -26,6 +28,7 @@ async def find_request(admin: Admin, request_id: str) -> ChangeRequest:
         request_id = change.request_id if change else ""
     if not request_id:
         raise NotFoundError("No change is in progress.")
+    check_request_id(request_id)
     request = admin.records.requests.record(request_id) or await admin.requests.find(request_id)
     if request is None:
         raise NotFoundError(f"There is no request {request_id}, or it ended long ago.")

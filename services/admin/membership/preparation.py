@@ -17,8 +17,10 @@ from services.admin.membership.examination import Examination, Newcomer
 from services.shared.errors import ConflictError
 from services.shared.etcd import Compare, absent, unchanged
 from services.shared.ring.requests import AT_ONCE, ChangeRequest, ChangeSpec
-from services.shared.ring.state import Change, ChangeKind, live_key
+from services.shared.ring.state import AT_WORK, Change, ChangeKind, NodeState, live_key
 from services.shared.ring.view import RingView
+
+_LEAVING: Final = frozenset({NodeState.DRAINING, NodeState.DEAD})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +52,17 @@ class Preparation:
     def __init__(self, examination: Examination) -> None:
         self._examination = examination
 
+    async def foresee(self, view: RingView, request: ChangeRequest) -> Prepared:
+        """Decide on a request that comes in, as things will be when its turn comes.
+
+        Raises:
+            RequestError: it can't be done, or is under way already; the sentence says why.
+            UnavailableError: etcd can't be asked.
+        """
+        case = await self._examined(when_its_turn_comes(view, request.spec), request)
+        _check_not_under_way(view, case)
+        return await self._decided(case)
+
     async def prepare(self, view: RingView, request: ChangeRequest) -> Prepared:
         """Decide on a request, as things are in `view`.
 
@@ -57,11 +70,13 @@ class Preparation:
             RequestError: it can't be done; the sentence says why.
             UnavailableError: etcd can't be asked.
         """
-        case = await self._examined(view, request)
+        return await self._decided(await self._examined(view, request))
+
+    async def _decided(self, case: _Case) -> Prepared:
         compares = await self._presence(case)
         # It takes up to a tenth of a second for a hundred nodes: off the event loop.
-        decision = await asyncio.to_thread(_DECIDERS[request.spec.kind], case)
-        return Prepared(view=view, decision=decision, node=case.change.node or "", compares=compares)
+        decision = await asyncio.to_thread(_DECIDERS[case.spec.kind], case)
+        return Prepared(view=case.view, decision=decision, node=case.change.node or "", compares=compares)
 
     async def _examined(self, view: RingView, request: ChangeRequest) -> _Case:
         spec = request.spec
@@ -92,6 +107,8 @@ class Preparation:
         gives_up = case.spec.kind is ChangeKind.DEAD
         if not gives_up and (case.spec.kind is not ChangeKind.REPLACE or node in case.view.up):
             return ()
+        if not _is_at_work(case.view, node):
+            return ()  # Whether it is up does not matter: the decision is to refuse.
         if await self._examination.live_key(node) is None:
             return (absent(live_key(node)),)
         raise ConflictError(
@@ -111,6 +128,26 @@ def when_its_turn_comes(view: RingView, spec: ChangeSpec) -> RingView:
 
 def _has_newcomer(spec: ChangeSpec) -> bool:
     return spec.kind in {ChangeKind.ADD, ChangeKind.REPLACE}
+
+
+def _is_at_work(view: RingView, node: str) -> bool:
+    entry = view.entry(node)
+    return entry is not None and entry.state in AT_WORK
+
+
+def _check_not_under_way(now: RingView, case: _Case) -> None:
+    """Refuse what the change in progress is about to bring, naming its request."""
+    running = now.state.change
+    if running is None or case.view is now:
+        return
+    newcomer = case.newcomer.live.id if case.newcomer else ""
+    for node, states, what in (
+        ("" if case.spec.kind is ChangeKind.ADD else case.change.node or "", _LEAVING, "removed"),
+        (newcomer, {NodeState.JOINING}, "added"),
+    ):
+        entry = now.entry(node)
+        if entry and entry.state in states:
+            raise ConflictError(f"{node} is being {what} already, by request {running.request_id}.")
 
 
 def _check_same(view: RingView, request: ChangeRequest) -> None:

@@ -16,7 +16,7 @@ from services.admin.admin import Admin
 from services.admin.census import Answer, take_census
 from services.admin.membership import changes
 from services.admin.membership.inventory import Amount, Inventory, take_inventory
-from services.admin.membership.preparation import Prepared, when_its_turn_comes
+from services.admin.membership.preparation import Prepared
 from services.admin.membership.requests import drafted
 from services.admin.membership.ring import members
 from services.shared.ring.requests import AT_ONCE, ChangeSpec
@@ -60,15 +60,14 @@ async def preview(admin: Admin, spec: ChangeSpec) -> pb.PreviewChangeResponse:
         UnavailableError: etcd can't be reached, or there is no ring yet.
     """
     now = await admin.topology.refresh()
-    view = when_its_turn_comes(now, spec)
-    prepared = await admin.preparation.prepare(view, drafted(now, spec, _REQUEST_ID))
-    outlook = await _outlook(view, prepared)
+    prepared = await admin.preparation.foresee(now, drafted(now, spec, _REQUEST_ID))
+    outlook = await _outlook(prepared)
     waits = [*_waits(now, spec, waiting=len(admin.records.queue))]
     return preview_message(outlook, waits)
 
 
-async def _outlook(view: RingView, prepared: Prepared) -> Outlook:
-    table = prepared.decision.table
+async def _outlook(prepared: Prepared) -> Outlook:
+    view, table = prepared.view, prepared.decision.table
     newcomers = set(table.nodes) - members(view).keys()
     addresses = {**members(view), **{node: prepared.decision.state.nodes[node].address for node in newcomers}}
     receivers = {move.receiver for move in changes.moves(view.cur, table)}

@@ -10,7 +10,7 @@ import secrets
 import time
 from typing import Final
 
-from services.admin.membership.preparation import Preparation, when_its_turn_comes
+from services.admin.membership.preparation import Preparation
 from services.admin.membership.records import Records
 from services.admin.patience import patience
 from services.shared.errors import ConflictError, InvalidRequestError
@@ -46,9 +46,7 @@ class Requests:
             ConflictError: it can't be done as the ring is, or its id stands for another request.
             UnavailableError: etcd can't be reached, or there is no ring yet.
         """
-        request_id = request_id or secrets.token_hex(_OWN_ID_BYTES)
-        if not _ID.fullmatch(request_id):
-            raise InvalidRequestError("A request id is 1 to 64 letters, digits, dots, dashes or underscores.")
+        request_id = check_request_id(request_id or secrets.token_hex(_OWN_ID_BYTES))
         async with patience():
             return await self._known(request_id, spec) or await self._take_down(request_id, spec)
 
@@ -72,13 +70,24 @@ class Requests:
         if len(self._records.queue) >= MAX_WAITING:
             raise ConflictError(f"{MAX_WAITING} changes wait for their turn already: ask again later.")
         draft = drafted(view, spec, request_id)
-        prepared = await self._preparation.prepare(when_its_turn_comes(view, spec), draft)
+        prepared = await self._preparation.foresee(view, draft)
         request = draft.model_copy(update={"node": prepared.node})
         key = request_key(request_id)
         if (await self._etcd.txn([absent(key)], then=[put_op(key, request.encode())])).succeeded:
             return request
         # The same request, asked of two instances at once.
         return await self._known(request_id, spec) or request
+
+
+def check_request_id(request_id: str) -> str:
+    """Return the id if it can be one.
+
+    Raises:
+        InvalidRequestError: it can't.
+    """
+    if not _ID.fullmatch(request_id):
+        raise InvalidRequestError("A request id is 1 to 64 letters, digits, dots, dashes or underscores.")
+    return request_id
 
 
 def drafted(view: RingView, spec: ChangeSpec, request_id: str) -> ChangeRequest:

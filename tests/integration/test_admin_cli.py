@@ -293,6 +293,14 @@ async def test_a_server_that_is_not_there_is_one_sentence_and_exit_code_one(argu
     assert outcome == (1, "", "tritontube-admin: 127.0.0.1:1 cannot be reached.\n")
 
 
+@pytest.mark.parametrize("words", [("list",), ("status",), ("drain", "127.0.0.1:1"), ("fsck",), ("watch",)])
+async def test_a_server_of_something_else_is_not_taken_for_an_old_one(ring_etcd, words):
+    (server,) = ring_etcd.endpoints
+    outcome = await cli(*words, admin=server)
+    assert (outcome.code, outcome.out) == (1, "")
+    assert outcome.err.startswith(f"tritontube-admin: Something else answers at {server}")
+
+
 async def test_an_order_that_got_no_answer_can_be_given_again():
     outcome = await cli("drain", "127.0.0.1:1", "d", "--request-id", "mine")
     assert outcome.err == (
@@ -318,6 +326,8 @@ async def test_an_order_that_got_no_answer_can_be_given_again():
         ("set-weight", "node-1", "1", "--no"),
         ("add", "localhost:1", "--weight", "0"),
         ("remove", "node-1", "--accept-data-loss"),
+        ("drain", "x" * 20_000),
+        ("watch", "x" * 20_000),
     ],
 )
 async def test_wrong_usage_is_exit_code_two(arguments):

@@ -5,13 +5,15 @@ from __future__ import annotations
 import pytest
 import typer
 
-from services.admin.cli.input import fixed_words, is_address, optional_word
+from services.admin.cli.input import fixed_words, is_address, is_key, is_request, optional_word
 
 add = fixed_words("ADDRESS")
 remove = fixed_words("NODE")
 replace = fixed_words("NODE", "ADDRESS")
 rebalance = fixed_words()
-watch = optional_word("REQUEST", lambda word: ":" not in word)
+watch = optional_word("REQUEST", is_request)
+ring = optional_word("KEY", is_key)
+LONG = "x" * 20_000
 
 
 @pytest.mark.parametrize("text", ["localhost:8081", "10.0.0.1:1", "[::1]:65535", "node-1.example:9090"])
@@ -43,6 +45,7 @@ def test_nothing_else_is_an_address(text):
         (watch, ["server:1"], ["server:1", ""]),
         (watch, ["r-1"], ["", "r-1"]),
         (watch, ["server:1", "r-1"], ["server:1", "r-1"]),
+        (ring, ["ybqwrbktphjkqtn4/original.mp4"], ["", "ybqwrbktphjkqtn4/original.mp4"]),
     ],
 )
 def test_the_server_comes_first_or_is_left_out(read, words, found):
@@ -60,6 +63,12 @@ def test_the_server_comes_first_or_is_left_out(read, words, found):
         (rebalance, ["node-1"], "'node-1' is not an address"),
         (watch, ["r-1", "server:1"], r"write \[SERVER\] \[REQUEST\]"),
         (watch, ["server:1", "other:1"], r"write \[SERVER\] \[REQUEST\]"),
+        (add, [f"{LONG}:99"], r"'x{60}\.\.\.' is not an address"),
+        (remove, [LONG], r"'x{60}\.\.\.' is neither the id of a storage node nor its host:port"),
+        (remove, [""], "'' is neither the id"),
+        (replace, ["node-1", f"{LONG}:99"], "is not an address"),
+        (watch, [LONG], r"write \[SERVER\] \[REQUEST\]"),
+        (ring, [f"ybqwrbktphjkqtn4/{LONG}"], r"write \[SERVER\] \[KEY\]"),
     ],
 )
 def test_words_that_do_not_fit_are_refused(read, words, sentence):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
-from contextlib import aclosing, asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
 from typing import Final
 
 import grpc
@@ -71,17 +71,17 @@ class AdminClient:
 
     async def status(self) -> pb.GetStatusResponse:
         """How the ring and its nodes are."""
-        with self._asking():
+        async with self._asking():
             return await self._cluster.GetStatus(pb.GetStatusRequest(), timeout=_TIMEOUT_S)
 
     async def locate(self, key: str) -> pb.LocateFileResponse:
         """Where a file belongs, and who holds it."""
-        with self._asking():
+        async with self._asking():
             return await self._cluster.LocateFile(pb.LocateFileRequest(key=key), timeout=_TIMEOUT_S)
 
     async def check(self, request: pb.CheckFilesRequest) -> AsyncGenerator[pb.CheckFilesResponse, None]:
         """Compare what nodes hold with what they should: findings, then a summary."""
-        with self._asking():
+        async with self._asking():
             async for part in self._cluster.CheckFiles(request):
                 yield part
 
@@ -90,18 +90,18 @@ class AdminClient:
     async def request(self, change: pb.ChangeSpec, request_id: str) -> pb.ChangeRequest:
         """Ask for a change; repeated with the same id, nothing is changed twice."""
         asked = pb.RequestChangeRequest(request_id=request_id, change=change)
-        with self._asking():
+        async with self._asking():
             return (await self._cluster.RequestChange(asked, timeout=_TIMEOUT_S)).request
 
     async def preview(self, change: pb.ChangeSpec) -> pb.PreviewChangeResponse:
         """What a change would do."""
-        with self._asking():
+        async with self._asking():
             asked = pb.PreviewChangeRequest(change=change)
             return await self._cluster.PreviewChange(asked, timeout=_CENSUS_TIMEOUT_S)
 
     async def changes(self) -> list[pb.ChangeRequest]:
         """Changes that wait, the one in progress, and the last that ended; newest first."""
-        with self._asking():
+        async with self._asking():
             answer = await self._cluster.ListChanges(pb.ListChangesRequest(), timeout=_TIMEOUT_S)
         return list(answer.changes)
 
@@ -128,7 +128,7 @@ class AdminClient:
             await asyncio.sleep(_PAUSE_S)
 
     async def _watch(self, request_id: str) -> AsyncGenerator[pb.WatchChangeResponse, None]:
-        with self._asking():
+        async with self._asking():
             async for news in self._cluster.WatchChange(pb.WatchChangeRequest(request_id=request_id)):
                 yield news
 
@@ -138,8 +138,8 @@ class AdminClient:
             f"{self._server} is a server of the original TritonTube: it can only list, add and remove nodes."
         )
 
-    @contextmanager
-    def _asking(self) -> Iterator[None]:
+    @asynccontextmanager
+    async def _asking(self) -> AsyncIterator[None]:
         """Tell a server that does not know a call by an error of its own."""
         try:
             with translated(self._server):
@@ -147,5 +147,6 @@ class AdminClient:
         except StrangerError as error:
             cause = error.__cause__
             if isinstance(cause, grpc.aio.AioRpcError) and cause.code() is grpc.StatusCode.UNIMPLEMENTED:
+                await self.nodes()  # Who does not know this call either is no admin server at all.
                 raise self.too_old() from error
             raise

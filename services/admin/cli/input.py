@@ -18,7 +18,11 @@ import typer
 from typer.core import TyperCommand
 
 DEFAULT_SERVER: Final = "127.0.0.1:8081"
-_ADDRESS: Final = re.compile(r"(\[[0-9a-fA-F:]+\]|[^\s:/\[\]]+):\d{1,5}")
+_ADDRESS: Final = re.compile(r"(\[[0-9a-fA-F:.]{1,45}\]|[^\s:/\[\]]{1,253}):\d{1,5}")
+_NODE: Final = re.compile(r"\S{1,260}")
+_MAX_REQUEST_LENGTH: Final = 64
+_MAX_KEY_LENGTH: Final = 200
+_MAX_QUOTED_LENGTH: Final = 60
 _SERVER_HELP: Final = "SERVER: admin address of a web instance, host:port; without it, that of --server."
 
 Words = Callable[[list[str] | None], list[str]]
@@ -38,10 +42,40 @@ def is_address(text: str) -> bool:
     return _ADDRESS.fullmatch(text) is not None
 
 
+def is_request(text: str) -> bool:
+    """Whether this may be the id of a request."""
+    return ":" not in text and len(text) <= _MAX_REQUEST_LENGTH
+
+
+def is_key(text: str) -> bool:
+    """Whether this may be the key of a file."""
+    return "/" in text and len(text) <= _MAX_KEY_LENGTH
+
+
 def _address(value: str | None) -> str | None:
     if value is not None and not is_address(value):
-        raise typer.BadParameter(f"{value!r} is not an address; write host:port, for example localhost:8081.")
+        raise typer.BadParameter(
+            f"{_quoted(value)} is not an address; write host:port, for example localhost:8081."
+        )
     return value
+
+
+def _node(value: str) -> str:
+    if not _NODE.fullmatch(value):
+        raise typer.BadParameter(f"{_quoted(value)} is neither the id of a storage node nor its host:port.")
+    return value
+
+
+def _quoted(text: str) -> str:
+    """What was typed, as part of a sentence; of what is no name at all, its beginning will do."""
+    return repr(text if len(text) <= _MAX_QUOTED_LENGTH else f"{text[:_MAX_QUOTED_LENGTH]}...")
+
+
+_CHECKS: Final[dict[str, Callable[[str], object]]] = {
+    "SERVER": _address,
+    "ADDRESS": _address,
+    "NODE": _node,
+}
 
 
 def fixed_words(*names: str) -> Words:
@@ -53,8 +87,8 @@ def fixed_words(*names: str) -> Words:
             raise typer.BadParameter(f"write [SERVER] {' '.join(names)}.")
         found = words if len(words) > len(names) else ["", *words]
         for name, word in zip(("SERVER", *names), found, strict=True):
-            if word and name in {"SERVER", "ADDRESS"}:
-                _address(word)
+            if name in _CHECKS and (word or name != "SERVER"):
+                _CHECKS[name](word)
         return found
 
     return read
@@ -82,37 +116,37 @@ def _argument(read: Words, metavar: str, text: str = "") -> typer.models.Argumen
     return found
 
 
-_NODE: Final = "NODE: its id, or its host:port."
+_NODE_HELP: Final = "NODE: its id, or its host:port."
 
 NoWords = Annotated[list[str] | None, _argument(fixed_words(), "[SERVER]")]
 AddressWords = Annotated[
     list[str],
     _argument(fixed_words("ADDRESS"), "[SERVER] ADDRESS", "ADDRESS: of the new storage node, host:port."),
 ]
-NodeWords = Annotated[list[str], _argument(fixed_words("NODE"), "[SERVER] NODE", _NODE)]
+NodeWords = Annotated[list[str], _argument(fixed_words("NODE"), "[SERVER] NODE", _NODE_HELP)]
 ReplaceWords = Annotated[
     list[str],
-    _argument(fixed_words("NODE", "ADDRESS"), "[SERVER] NODE ADDRESS", f"{_NODE} ADDRESS: of the new one."),
+    _argument(
+        fixed_words("NODE", "ADDRESS"), "[SERVER] NODE ADDRESS", f"{_NODE_HELP} ADDRESS: of the new one."
+    ),
 ]
 WeightWords = Annotated[
     list[str],
     _argument(
-        fixed_words("NODE", "WEIGHT"), "[SERVER] NODE WEIGHT", f"{_NODE} WEIGHT: relative to the others."
+        fixed_words("NODE", "WEIGHT"), "[SERVER] NODE WEIGHT", f"{_NODE_HELP} WEIGHT: relative to the others."
     ),
 ]
 RequestWords = Annotated[
     list[str] | None,
     _argument(
-        optional_word("REQUEST", lambda word: ":" not in word),
+        optional_word("REQUEST", is_request),
         "[SERVER] [REQUEST]",
         "REQUEST: its id; without it, the change in progress.",
     ),
 ]
 KeyWords = Annotated[
     list[str] | None,
-    _argument(
-        optional_word("KEY", lambda word: "/" in word), "[SERVER] [KEY]", "KEY: of a file, VIDEO/FILE."
-    ),
+    _argument(optional_word("KEY", is_key), "[SERVER] [KEY]", "KEY: of a file, VIDEO/FILE."),
 ]
 
 Server = Annotated[

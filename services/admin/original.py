@@ -57,8 +57,8 @@ class VideoContentAdminServicer(admin_pb2_grpc.VideoContentAdminServiceServicer)
         Raises:
             UnavailableError: the ring has not been formed, or etcd was never reached.
         """
-        view = await newest(self._admin.topology, patience_s=_ETCD_PATIENCE_S)
-        return admin_pb2.ListNodesResponse(nodes=sorted(members(view).values()))
+        found = await newest(self._admin.topology, patience_s=_ETCD_PATIENCE_S)
+        return admin_pb2.ListNodesResponse(nodes=sorted(members(found.view).values()))
 
     async def AddNode(  # noqa: N802
         self, request: admin_pb2.AddNodeRequest, context: Context

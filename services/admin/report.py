@@ -35,6 +35,7 @@ def ring_report(
     records: Records | None = None,
     *,
     dead_after_s: float = 0.0,
+    as_of_ms: int = 0,
 ) -> pb.GetStatusResponse:
     """The status of the ring.
 
@@ -43,6 +44,7 @@ def ring_report(
         answers: of the nodes that were asked.
         records: what is under way; None: nothing is known of that.
         dead_after_s: how long a member may be away; 0: for ever.
+        as_of_ms: when etcd last told of it, where it does not answer; 0: just now.
     """
     state, records = view.state, records or Records()
     strangers = {node: live for node, live in view.live.items() if node not in state.nodes}
@@ -60,6 +62,7 @@ def ring_report(
         queue=[request_message(entry.record) for entry in records.queue],
         progress=progress_messages(view, records),
         under_replicated=under_replicated(view, records),
+        as_of_ms=as_of_ms,
     )
 
 

@@ -20,13 +20,13 @@ async def cluster_status(admin: Admin) -> pb.GetStatusResponse:
     """
     topology = admin.topology
     try:
-        view = await newest(topology)
+        view, as_of_ms = await newest(topology)
     except UnavailableError:
         if topology.heard:
             return unformed_report(topology.live)
         raise
     answers = await take_census({**members(view), **_leaving(view)})
-    return ring_report(view, answers, admin.records, dead_after_s=admin.dead_after_s)
+    return ring_report(view, answers, admin.records, dead_after_s=admin.dead_after_s, as_of_ms=as_of_ms)
 
 
 def _leaving(view: RingView) -> dict[str, str]:

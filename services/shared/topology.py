@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
 from typing import Final
@@ -59,6 +60,7 @@ class Topology:
         self._live: dict[str, NodeLive] = {}
         self._view: RingView | None = None
         self._listed = False
+        self._heard_at_ms = 0
         self._changed = asyncio.Event()
         self._listeners: list[Listener] = []
 
@@ -92,6 +94,11 @@ class Topology:
         return self._listed
 
     @property
+    def heard_at_ms(self) -> int:
+        """When etcd last told of the ring, in milliseconds since 1970; 0: not yet."""
+        return self._heard_at_ms
+
+    @property
     def live(self) -> dict[str, NodeLive]:
         """Every live storage node by id, also before the ring is formed."""
         return dict(self._live)
@@ -115,6 +122,7 @@ class Topology:
             UnavailableError: etcd can't be reached or read, or the ring has not been formed yet.
         """
         kv = await self._etcd.get(STATE_KEY)
+        self._note_contact()
         if kv is None:
             raise UnavailableError(_UNFORMED)
         await self._adopt(kv)
@@ -144,10 +152,14 @@ class Topology:
     async def _follow(self) -> None:
         async with aclosing(self._etcd.follow(RING_PREFIX)) as news:
             async for item in news:
+                self._note_contact()
                 if isinstance(item, Snapshot):
                     await self._take_snapshot(item.kvs)
                 else:
                     await self._take_event(item)
+
+    def _note_contact(self) -> None:
+        self._heard_at_ms = time.time_ns() // 1_000_000
 
     async def _take_snapshot(self, kvs: Sequence[KeyValue]) -> None:
         self._listed = True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -100,6 +101,23 @@ async def test_members_are_listed_while_etcd_is_away(ring_etcd):
 
 
 # ---- status ----
+
+
+async def test_the_status_tells_that_etcd_is_away_and_since_when(ring_etcd):
+    async with (
+        EtcdClient.connect(ring_etcd.endpoints, deadline_s=1.0) as etcd,
+        Topology.follow(etcd) as topology,
+        Admin.follow(etcd, topology) as admin,
+        admin_server("127.0.0.1:0", admin) as running,
+        AdminClient.to(running.address) as client,
+    ):
+        await publish(etcd, *ring_state(["a", "b"]))
+        await topology.ready(DEADLINE_S)
+        assert (await client.status()).as_of_ms == 0
+        ring_etcd.members[0].kill()
+        status = await client.status()
+        assert (status.epoch, status.as_of_ms) == (1, topology.heard_at_ms)
+        assert 0 < status.as_of_ms <= time.time() * 1000
 
 
 async def test_the_status_tells_of_a_member_that_cannot_be_reached(ring_client, server):

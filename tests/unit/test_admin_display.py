@@ -134,6 +134,14 @@ def test_the_status_tells_what_goes_on_waits_and_is_amiss():
     ]
 
 
+def test_a_picture_from_before_etcd_went_away_says_from_when_it_is():
+    console = pipe()
+    show_status(console, pb.GetStatusResponse(epoch=1, phase=pb.PHASE_STABLE, as_of_ms=1_700_000_000_000))
+    assert (
+        shown(console).splitlines()[1] == "etcd does not answer: this is how it was at 2023-11-14 22:13:20."
+    )
+
+
 def test_a_node_that_was_removed_is_told_apart_from_one_that_can_go():
     usages = {"full": pb.NodeUsage(files=7), "empty": pb.NodeUsage()}
     nodes = [node(name, 0, 0, state=pb.NODE_STATE_REMOVED, usage=usage) for name, usage in usages.items()]

@@ -33,7 +33,7 @@ def show_nodes(console: Console, nodes: Sequence[str]) -> None:
 def show_status(console: Console, status: pb.GetStatusResponse) -> None:
     """Print the ring, its nodes, and what is wrong with them."""
     slots = sum(node.next_partitions for node in status.nodes)
-    show_lines(console, [headline(status)])
+    show_lines(console, [headline(status), *_age(status)])
     present = [node for node in status.nodes if node.state != pb.NODE_STATE_REMOVED]
     show_rows(console, _HEADINGS, [_row(node, slots) for node in present])
     show_lines(console, remarks(status))
@@ -48,6 +48,11 @@ def headline(status: pb.GetStatusResponse) -> str:
         f"Ring of {count(members, 'node')} at epoch {status.epoch}, {phase_name(status.phase)}, "
         f"{count(status.replicas, 'copy')} of each file."
     )
+
+
+def _age(status: pb.GetStatusResponse) -> Iterator[str]:
+    if status.as_of_ms:
+        yield f"etcd does not answer: this is how it was at {local_time(status.as_of_ms)}."
 
 
 def remarks(status: pb.GetStatusResponse) -> Iterator[str]:

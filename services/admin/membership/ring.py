@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Final
+from typing import Final, NamedTuple
 
 from services.shared.errors import UnavailableError
 from services.shared.ring.state import NodeState
@@ -14,7 +14,15 @@ _PATIENCE_S: Final = 3.0
 _GONE: Final = frozenset({NodeState.DEAD, NodeState.REMOVED})
 
 
-async def newest(topology: Topology, *, patience_s: float = _PATIENCE_S) -> RingView:
+class Picture(NamedTuple):
+    """The ring, and from when that is."""
+
+    view: RingView
+    as_of_ms: int = 0
+    """When etcd last told of it, in milliseconds since 1970; 0: just now."""
+
+
+async def newest(topology: Topology, *, patience_s: float = _PATIENCE_S) -> Picture:
     """The ring as it is now; as it was last heard of while etcd is away.
 
     Args:
@@ -26,9 +34,9 @@ async def newest(topology: Topology, *, patience_s: float = _PATIENCE_S) -> Ring
     """
     try:
         async with asyncio.timeout(patience_s):
-            return await topology.refresh()
+            return Picture(await topology.refresh())
     except (TimeoutError, UnavailableError):
-        return topology.view
+        return Picture(topology.view, topology.heard_at_ms)
 
 
 def members(view: RingView) -> dict[str, str]:

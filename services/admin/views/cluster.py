@@ -125,6 +125,9 @@ class ClusterView(View):
     queue: tuple[RequestView, ...] = Field(description="changes that wait for their turn, the next one first")
     progress: tuple[ProgressView, ...] = Field(description="of each node with the change in progress")
     under_replicated: int = Field(description="copies known to be lacking at their owners")
+    as_of: datetime | None = Field(
+        description="when etcd last told of the ring, while it does not answer; null while it does"
+    )
 
     @classmethod
     def of(cls, status: pb.GetStatusResponse) -> ClusterView:
@@ -145,4 +148,5 @@ class ClusterView(View):
             queue=tuple(map(RequestView.of, status.queue)),
             progress=tuple(map(ProgressView.of, status.progress)),
             under_replicated=status.under_replicated,
+            as_of=moment(status.as_of_ms) if status.as_of_ms else None,
         )

@@ -1089,6 +1089,7 @@ class GetStatusResponse(_message.Message):
     QUEUE_FIELD_NUMBER: _builtins.int
     PROGRESS_FIELD_NUMBER: _builtins.int
     UNDER_REPLICATED_FIELD_NUMBER: _builtins.int
+    AS_OF_MS_FIELD_NUMBER: _builtins.int
     cluster_id: _builtins.str
     """Empty until the ring has been formed."""
     epoch: _builtins.int
@@ -1101,6 +1102,10 @@ class GetStatusResponse(_message.Message):
     """Arcs of the ring, the unit in which files are assigned to nodes."""
     under_replicated: _builtins.int
     """Copies known to be lacking at owners, as the nodes last reported."""
+    as_of_ms: _builtins.int
+    """While etcd does not answer: when it last did, in milliseconds since 1970. All but what nodes say of themselves is as
+    it was then. 0: it is so now.
+    """
     @_builtins.property
     def nodes(self) -> _containers.RepeatedCompositeFieldContainer[Global___NodeStatus]:
         """Every node ever registered, in order of id."""
@@ -1139,10 +1144,11 @@ class GetStatusResponse(_message.Message):
         queue: _abc.Iterable[Global___ChangeRequest] | None = ...,
         progress: _abc.Iterable[Global___NodeProgress] | None = ...,
         under_replicated: _builtins.int = ...,
+        as_of_ms: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["change", b"change"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["candidates", b"candidates", "change", b"change", "cluster_id", b"cluster_id", "epoch", b"epoch", "nodes", b"nodes", "partitions", b"partitions", "phase", b"phase", "progress", b"progress", "queue", b"queue", "replicas", b"replicas", "suspects", b"suspects", "under_replicated", b"under_replicated", "write_quorum", b"write_quorum"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of_ms", b"as_of_ms", "candidates", b"candidates", "change", b"change", "cluster_id", b"cluster_id", "epoch", b"epoch", "nodes", b"nodes", "partitions", b"partitions", "phase", b"phase", "progress", b"progress", "queue", b"queue", "replicas", b"replicas", "suspects", b"suspects", "under_replicated", b"under_replicated", "write_quorum", b"write_quorum"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

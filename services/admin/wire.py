@@ -51,6 +51,8 @@ def request_message(request: ChangeRequest) -> pb.ChangeRequest:
         requested_at_ms=request.requested_at_ms,
         began_at_ms=request.began_at_ms,
         ended_at_ms=request.ended_at_ms,
+        files_moved=request.files_moved,
+        bytes_moved=request.bytes_moved,
     )
 
 

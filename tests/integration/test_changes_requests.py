@@ -10,8 +10,16 @@ import pytest_asyncio
 
 from services.shared.errors import ConflictError, NotFoundError, RequestError
 from services.shared.etcd import EtcdClient
+from services.shared.ring.progress import Progress
 from services.shared.ring.requests import ChangeRequest, ChangeSpec, RequestState
-from services.shared.ring.state import LIVE_PREFIX, STATE_KEY, ChangeKind, NodeState, live_key
+from services.shared.ring.state import (
+    LIVE_PREFIX,
+    STATE_KEY,
+    ChangeKind,
+    NodeState,
+    live_key,
+    progress_key,
+)
 from tests.harness.admins import (
     Instance,
     idle_admin,
@@ -72,6 +80,20 @@ async def test_a_change_begins_when_it_is_asked_for_and_ends_when_all_have_repor
     request = (await requests_on_record(ring_client))["one"]
     assert request.state is RequestState.DONE
     assert 0 < request.requested_at_ms <= request.began_at_ms <= request.ended_at_ms
+
+
+async def test_the_record_of_a_change_tells_what_was_moved_for_it(ring_etcd, ring_client):
+    async with working_admin(ring_etcd) as admin:
+        await admin.requests.ask(drain("e"), request_id="one")
+        await state_when_migrating(admin.topology, epoch=2)
+        for node in "abcd":
+            told = Progress(epoch=2, files_moved=7, bytes_moved=700, at_ms=1)
+            await ring_client.put(progress_key(node), told.encode())
+        earlier = Progress(epoch=1, files_moved=9, bytes_moved=900, at_ms=1)
+        await ring_client.put(progress_key("e"), earlier.encode())
+        await report_sync(ring_client, 2, NODES)
+        request = await ended(ring_client, "one")
+    assert (request.state, request.files_moved, request.bytes_moved) == (RequestState.DONE, 28, 2800)
 
 
 async def test_reports_of_another_epoch_and_of_too_few_end_nothing(ring_etcd, ring_client):

@@ -308,6 +308,15 @@ def test_an_end_without_a_word_on_the_nodes_is_an_end_all_the_same():
     assert shown(console).splitlines()[-1] == "drain a: done\t100%\t90.0 MB moved"
 
 
+def test_an_end_tells_what_was_moved_though_little_of_it_was_seen():
+    """The server was away meanwhile."""
+    console = pipe()
+    reporter = Reporter(Lines(console))
+    reporter.show(news(10), 0)
+    reporter.show(pb.WatchChangeResponse(request=changed(DONE, bytes_moved=90_000_000), epoch=3), 1)
+    assert shown(console).splitlines()[-1] == "drain a: done\t100%\t90.0 MB moved"
+
+
 def test_a_terminal_gets_a_bar():
     console = terminal()
     with reporting(console) as reporter:

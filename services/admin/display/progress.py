@@ -48,11 +48,8 @@ class Reporter:
         request = news.request
         if news.nodes or self._pace is None:
             self._pace = self._meter.look(at_s, epoch=news.epoch, nodes=news.nodes)
-        # The end comes without a word on the nodes: what was seen of them last may be from just before.
         done = request.state == pb.REQUEST_STATE_DONE
-        pace = (
-            replace(self._pace, done=1.0, bytes_left=0, bytes_per_s=None, left_s=None) if done else self._pace
-        )
+        pace = _at_the_end(self._pace, request) if done else self._pace
         title = f"{change_title(request.kind, request.node_id)}: {request_state_name(request.state)}"
         for node in news.nodes:
             if node.waiting_for:
@@ -66,6 +63,19 @@ class Reporter:
         if len(self._said) > _MAX_SAID:
             self._said.pop(next(iter(self._said)))
         self._picture.say(sentence)
+
+
+def _at_the_end(pace: Pace, request: pb.ChangeRequest) -> Pace:
+    """The end comes without a word on the nodes: what was seen of them last may be from long before."""
+    return replace(
+        pace,
+        done=1.0,
+        files_moved=max(pace.files_moved, request.files_moved),
+        bytes_moved=max(pace.bytes_moved, request.bytes_moved),
+        bytes_left=0,
+        bytes_per_s=None,
+        left_s=None,
+    )
 
 
 class Lines:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from services.admin.membership import changes
 from services.admin.membership.preparation import Preparation, Prepared
-from services.admin.membership.records import Recorded, Records, read_requests
+from services.admin.membership.records import Recorded, Records, read_progress, read_requests
 from services.admin.membership.requests import now_ms
 from services.shared.errors import RequestError
 from services.shared.etcd import Compare, EtcdClient, Op, mod_revision_is, put_op, unchanged
@@ -70,9 +70,20 @@ class Commitment:
         if settled is None:
             return False
         # Read after the state: whatever began at this epoch is among them.
-        running = await self._running()
+        running = await self._counted(view.epoch, await self._running())
         await self._write(settled, compares=[as_it_was], then=[], ending=running, outcome=RequestState.DONE)
         return True
+
+    async def _counted(
+        self, epoch: int, requests: Sequence[Recorded[ChangeRequest]]
+    ) -> list[Recorded[ChangeRequest]]:
+        """The requests with what was moved for them: nodes tell that together with their reports of sync."""
+        told = await read_progress(self._etcd, epoch)
+        moved = {
+            "files_moved": sum(progress.files_moved for progress in told),
+            "bytes_moved": sum(progress.bytes_moved for progress in told),
+        }
+        return [Recorded(record.model_copy(update=moved), kv) for record, kv in requests]
 
     def _as_it_was(self) -> Compare:
         return mod_revision_is(STATE_KEY, self._topology.revision)

@@ -22,6 +22,8 @@ def progress_messages(view: RingView, records: Records) -> list[pb.NodeProgress]
 
 def files_moved(request: ChangeRequest, records: Records) -> int:
     """Copies made for a request, as far as nodes tell of them now; 0 before it has begun."""
+    if not request.is_open:
+        return request.files_moved
     told = (found.record for found in records.progress.entries.values())
     return sum(report.files_moved for report in told if 0 < request.epoch <= report.epoch)
 

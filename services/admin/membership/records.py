@@ -144,6 +144,18 @@ def in_order(requests: Iterable[Recorded[ChangeRequest]]) -> list[Recorded[Chang
     return sorted(requests, key=lambda entry: entry.kv.create_revision)
 
 
+async def read_progress(etcd: EtcdClient, epoch: int) -> list[Progress]:
+    """What nodes have told of their part in a change at this epoch, as etcd has it now.
+
+    Raises:
+        UnavailableError: etcd can't be reached.
+    """
+    shelf = Shelf(PROGRESS_PREFIX, Progress)
+    for kv in (await etcd.range_snapshot(PROGRESS_PREFIX)).kvs:
+        shelf.put(kv)
+    return [found.record for found in shelf.entries.values() if found.record.epoch == epoch]
+
+
 async def read_requests(etcd: EtcdClient) -> list[Recorded[ChangeRequest]]:
     """All requests on record, as etcd has them now, in order.
 

@@ -30,6 +30,8 @@ class RequestView(View):
     requested_at: datetime
     began_at: datetime | None
     ended_at: datetime | None
+    files_moved: int = Field(description="copies made for it; 0 until it is done")
+    bytes_moved: int = Field(description="in these copies")
 
     @classmethod
     def of(cls, request: pb.ChangeRequest) -> RequestView:
@@ -43,6 +45,8 @@ class RequestView(View):
             requested_at=moment(request.requested_at_ms),
             began_at=moment(request.began_at_ms) if request.began_at_ms else None,
             ended_at=moment(request.ended_at_ms) if request.ended_at_ms else None,
+            files_moved=request.files_moved,
+            bytes_moved=request.bytes_moved,
         )
 
 

@@ -69,6 +69,9 @@ class ChangeRequest(Record):
     epoch: int = 0
     """That it began with."""
     ended_at_ms: int = 0
+    files_moved: int = 0
+    """Copies made by nodes at the last epoch of its change, as they told when they were done."""
+    bytes_moved: int = 0
 
     @property
     def is_open(self) -> bool:

@@ -588,6 +588,8 @@ class ChangeRequest(_message.Message):
     REQUESTED_AT_MS_FIELD_NUMBER: _builtins.int
     BEGAN_AT_MS_FIELD_NUMBER: _builtins.int
     ENDED_AT_MS_FIELD_NUMBER: _builtins.int
+    FILES_MOVED_FIELD_NUMBER: _builtins.int
+    BYTES_MOVED_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     kind: Global___ChangeKind.ValueType
     node_id: _builtins.str
@@ -599,6 +601,9 @@ class ChangeRequest(_message.Message):
     """0 until it began."""
     ended_at_ms: _builtins.int
     """0 until it ended."""
+    files_moved: _builtins.int
+    """What nodes have copied for it, since it was last planned anew if it was; 0 until it is done."""
+    bytes_moved: _builtins.int
     def __init__(
         self,
         *,
@@ -610,10 +615,12 @@ class ChangeRequest(_message.Message):
         requested_at_ms: _builtins.int = ...,
         began_at_ms: _builtins.int = ...,
         ended_at_ms: _builtins.int = ...,
+        files_moved: _builtins.int = ...,
+        bytes_moved: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["began_at_ms", b"began_at_ms", "ended_at_ms", b"ended_at_ms", "kind", b"kind", "node_id", b"node_id", "reason", b"reason", "request_id", b"request_id", "requested_at_ms", b"requested_at_ms", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["began_at_ms", b"began_at_ms", "bytes_moved", b"bytes_moved", "ended_at_ms", b"ended_at_ms", "files_moved", b"files_moved", "kind", b"kind", "node_id", b"node_id", "reason", b"reason", "request_id", b"request_id", "requested_at_ms", b"requested_at_ms", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -194,7 +194,22 @@ async def test_a_server_that_starts_again_is_waited_for(ring_client, admin):
             await hand_over(ring_client, admin)
             async with admin_server(address, admin):
                 outcome = await command.ended()
-    assert (outcome.code, outcome.err) == (0, "")
+    assert outcome.code == 0
+    assert outcome.err == "" or outcome.err.endswith("It is asked again and again, for a minute.\n")
+
+
+async def test_a_server_that_stays_away_is_told_while_it_is_waited_for():
+    async with running_cli("watch", "127.0.0.1:1", "r1") as command:
+        told = await eventually(
+            lambda: command.errors.decode().endswith("\n") and command.errors.decode(),
+            deadline_s=DEADLINE_S,
+            what="a word",
+        )
+        command.interrupt()
+        await command.ended()
+    assert told == (
+        "tritontube-admin: 127.0.0.1:1 cannot be reached. It is asked again and again, for a minute.\n"
+    )
 
 
 async def test_an_aborted_change_ends_badly_for_who_waits_and_well_for_who_aborts(ring_client, admin, server):

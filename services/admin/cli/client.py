@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
 from typing import Final
 
@@ -25,6 +25,8 @@ _MOVE_TIMEOUT_S: Final = 3600.0
 """For a call of the original TritonTube, which answers when all files have moved."""
 _PATIENCE_S: Final = 60.0
 """With a server that goes away while a change is followed: it may be starting again."""
+_QUIET_S: Final = 5.0
+"""Outages as short as this are not worth a word."""
 _PAUSE_S: Final = 1.0
 
 
@@ -105,26 +107,37 @@ class AdminClient:
             answer = await self._cluster.ListChanges(pb.ListChangesRequest(), timeout=_TIMEOUT_S)
         return list(answer.changes)
 
-    async def follow(self, request_id: str = "") -> AsyncGenerator[pb.WatchChangeResponse, None]:
+    async def follow(
+        self, request_id: str = "", *, on_outage: Callable[[str], None] = lambda _: None
+    ) -> AsyncGenerator[pb.WatchChangeResponse, None]:
         """A request (else the change in progress) until it ends. A server that is away is waited for.
+
+        Args:
+            request_id: of the request; empty: of the change in progress.
+            on_outage: called with a sentence, once, when nothing has been heard for a while.
 
         Raises:
             UnavailableError: it was away for a minute.
         """
-        heard_at_s = time.monotonic()
+        heard_at_s, is_told = time.monotonic(), False
         while True:
             try:
                 async with aclosing(self._watch(request_id)) as stream:
                     async for news in stream:
-                        heard_at_s, request_id = time.monotonic(), news.request.request_id
+                        heard_at_s, is_told = time.monotonic(), False
+                        request_id = news.request.request_id
                         yield news
                         if news.request.state in FINISHED:
                             return
             except StrangerError:
                 raise
-            except UnavailableError:
-                if time.monotonic() - heard_at_s > _PATIENCE_S:
+            except UnavailableError as error:
+                silent_s = time.monotonic() - heard_at_s
+                if silent_s > _PATIENCE_S:
                     raise
+                if silent_s > _QUIET_S and not is_told:
+                    is_told = True
+                    on_outage(f"{error} It is asked again and again, for a minute.")
             await asyncio.sleep(_PAUSE_S)
 
     async def _watch(self, request_id: str) -> AsyncGenerator[pb.WatchChangeResponse, None]:

@@ -35,7 +35,7 @@ def follow(server: str, request_id: str, *, as_json: bool) -> None:
 async def _to_the_end(client: AdminClient, request_id: str, *, as_json: bool) -> pb.ChangeRequest:
     end = pb.ChangeRequest()
     with reporting(Console(), quiet=as_json) as reporter:
-        async with aclosing(client.follow(request_id)) as stream:
+        async with aclosing(client.follow(request_id, on_outage=complain)) as stream:
             async for news in stream:
                 end = news.request
                 if as_json:

@@ -21,6 +21,16 @@ SURROUND = f"{CLICK}|0|0|0|0|0".replace("':s=44100|0|0|0|0|0", "|0|0|0|0|0':s=48
 VP9 = ("-c:v", "libvpx-vp9", "-deadline", "realtime", "-cpu-used", "8", "-b:v", "100k")
 TOLERANCE_S = 0.01
 
+TREMBLING = "gt(N,0)*2*(mod(N*37,11)-5)"
+"""Milliseconds by which a packet is early or late: ten at most, and nothing on average."""
+
+
+def retimed(name: str, times: str) -> Recipe:
+    """A film whose sound has other times than its number of samples tells, in milliseconds."""
+    setts = ("-bsf:a", f"setts=ts='{times}'")
+    return Recipe(name=name, suffix="mkv", sound=CLICK, duration_s=12, copy_before=(), copy_after=setts)
+
+
 SOURCES = {
     "plain": (Recipe(name="click", sound=CLICK, duration_s=12), CLICK_S),
     "mkv": (Recipe(name="click", suffix="mkv", sound=CLICK, duration_s=12), CLICK_S),
@@ -53,6 +63,15 @@ SOURCES = {
         CLICK_S - 3.3,
     ),
     "surround": (Recipe(name="surround", sound=SURROUND, duration_s=8), CLICK_S),
+    "gap": (
+        Recipe(name="gap", sound=f"{CLICK},asetpts='PTS+gt(T,3)*0.08/TB'", duration_s=12),
+        CLICK_S + 0.08,
+    ),
+    "packet_lost": (retimed("packet_lost", "TS+23*gt(TS,3000)"), CLICK_S + 0.023),
+    "overlap": (retimed("overlap", "TS-18*gt(TS,3000)"), CLICK_S - 0.018),
+    "drift": (retimed("drift", "TS*1.005"), CLICK_S * 1.005),
+    "slow_drift": (retimed("slow_drift", "TS*0.998"), CLICK_S * 0.998),
+    "gap_among_trembling": (retimed("gap_among_trembling", f"TS+80*gt(TS,3000)+{TREMBLING}"), CLICK_S + 0.08),
 }
 
 
@@ -77,6 +96,14 @@ async def test_sound_stays_with_the_picture_and_lasts_as_long(recipe, expected_s
     assert abs(click_s(path) - expected_s) < TOLERANCE_S
     needed = round(plan.duration_s * AUDIO_RATE_HZ) + AAC_FRAME_SAMPLES
     assert encoded.frames == -(-needed // AAC_FRAME_SAMPLES)
+
+
+async def test_sound_is_not_cut_for_times_that_only_tremble(source_folder):
+    kept, trembling = Collector(), Collector()
+    for times, collected in (("TS", kept), (f"TS+{TREMBLING}", trembling)):
+        source, plan, _ = await planned(retimed("trembling", times).make(source_folder))
+        await encode_audio(source, plan, plan.audio[0], collected)
+    assert trembling.segments == kept.segments
 
 
 async def test_segments_are_of_188_frames_and_without_a_gap(source_folder, tmp_path):

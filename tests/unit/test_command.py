@@ -101,7 +101,7 @@ def test_sound_is_laid_against_the_beginning_of_the_picture():
     track = AudioTrack(index=2, duration_samples=480_000)
     arguments = command.audio(FILE, PLAN, track, target="pipe:7")
     assert value(arguments, "-map") == "0:a:2"
-    assert value(arguments, "-af").startswith("asetpts=PTS-(-0.066733333)/TB,")
+    assert "PTS-(-0.066733333+" in value(arguments, "-af")
     assert value(arguments, "-af").endswith("apad=whole_dur=10.000000000,atrim=end=10.000000000")
     assert value(arguments, "-frag_duration") == "4009666"
 

@@ -17,6 +17,16 @@ _PIPED: Final = {"format": "nut", "protocol_whitelist": "pipe", "format_whitelis
 _AUDIO_BITRATE: Final = 128_000
 _MICROSECONDS: Final = 1_000_000
 
+_APART_S: Final = 0.006
+"""Sound that is further from where its times place it is put there: silence is let in, or some dropped."""
+_STEP_S: Final = 0.015
+"""A step of the times by more is a gap or an overlap: most codecs' packets are longer. Smaller ones may be
+those of a clock that was read in a hurry, and are averaged, or such sound would be cut all the time."""
+_STEP_TREMBLINGS: Final = 4
+"""Times that tremble tell a step only where it is so many times as large as the trembling is on average."""
+_LARGEST_TREMBLING_S: Final = 0.100
+_AVERAGED_S: Final = 0.5
+
 
 def audio(
     source: Input, plan: Plan, track: AudioTrack, *, target: str, until_samples: int | None = None
@@ -60,11 +70,29 @@ def _start_s(plan: Plan) -> float:
 def _fitted(stream: Any, start_s: float, samples: int, target: str) -> list[str]:
     end_s = samples / AUDIO_RATE_HZ
     filters = (
-        f"asetpts=PTS-({start_s:.9f})/TB,"
-        f"aresample={AUDIO_RATE_HZ}:async=1:min_hard_comp=0.100:first_pts=0,"
+        f"asetpts='{_steady_times(start_s)}',"
+        f"aresample={AUDIO_RATE_HZ}:async=1:min_hard_comp={_APART_S:.3f}:first_pts=0,"
         f"apad=whole_dur={end_s:.9f},atrim=end={end_s:.9f}"
     )
     return compiled([stream.output(target, af=filters, **_aac())])
+
+
+def _steady_times(start_s: float) -> str:
+    """For the filter `asetpts`: the times of decoded sound from `start_s` on, without their trembling.
+
+    How late sound is, by its own times and compared with the number of samples before, goes into register 1;
+    how far that is from the average, which is in register 0, into 2; the average of those distances into 3.
+    """
+    weight = f"min(1,NB_SAMPLES/SR/{_AVERAGED_S})"
+    step = f"clip({_STEP_TREMBLINGS}*ld(3),{_STEP_S},{_LARGEST_TREMBLING_S})"
+    statements = (
+        "st(1,if(isnan(T),ld(0),T-NB_CONSUMED_SAMPLES/SR))",
+        "st(2,abs(ld(1)-ld(0)))",
+        f"st(0,if(not(N)+gt(ld(2),{step}),ld(1),ld(0)+(ld(1)-ld(0))*{weight}))",
+        f"st(3,ld(3)+(min(ld(2),{_LARGEST_TREMBLING_S})-ld(3))*{weight})",
+        f"PTS-({start_s:.9f}+ld(1)-ld(0))/TB",
+    )
+    return ";".join(statements)
 
 
 def _aac() -> dict[str, Any]:

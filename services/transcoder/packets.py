@@ -25,9 +25,10 @@ class PacketScan:
         self._first: int | None = None
         self._start: int | None = None
         self._key_frames: list[KeyFrame] = []
+        self._last = 0
+        self._told_end = 0
         self.packets = 0
         """Pictures that are shown."""
-        self.end = 0
 
     async def consume(self, chunks: Chunks) -> None:
         """Take ffprobe's output."""
@@ -54,7 +55,8 @@ class PacketScan:
         # Pictures before the first key frame lean on some that are not in the file.
         if self._key_frames and pts >= self._key_frames[0].pts:
             self._start = pts if self._start is None else min(self._start, pts)
-        self.end = max(self.end, pts + duration)
+        self._last = max(self._last, pts)
+        self._told_end = max(self._told_end, pts + duration)
         if len(self._early) < _GAP_SAMPLE:
             self._early.append(pts)
 
@@ -64,6 +66,14 @@ class PacketScan:
         start = self._first if self._start is None else self._start
         assert start is not None
         return start
+
+    @property
+    def end(self) -> int:
+        """When the last picture ends, in ticks; one that does not tell for how long is shown as long as most.
+
+        Of MP4 with B-frames and a varying rate, ffprobe tells it of none.
+        """
+        return self._told_end if self._told_end > self._last else self._last + self.typical_gap
 
     @property
     def key_frames(self) -> tuple[KeyFrame, ...]:

@@ -1,0 +1,36 @@
+"""When pictures are shown, from the list of packets: `pts,dts,duration,flags`."""
+
+from __future__ import annotations
+
+from services.transcoder.packets import PacketScan
+from services.transcoder.process import Chunks
+
+
+async def scanned(*lines: str) -> PacketScan:
+    async def chunks() -> Chunks:
+        yield "".join(f"{line}\n" for line in lines).encode()
+
+    scan = PacketScan(100)
+    await scan.consume(chunks())
+    return scan
+
+
+async def test_the_last_picture_is_shown_for_as_long_as_it_says():
+    scan = await scanned("0,0,40,K__", "80,40,40,___", "40,80,55,___")
+    assert (scan.start, scan.end, scan.packets, scan.typical_gap) == (0, 120, 3, 40)
+    slide = await scanned("0,0,40,K__", "40,40,3000,___")
+    assert slide.end == 3040
+
+
+async def test_a_last_picture_that_does_not_say_for_how_long_is_shown_as_long_as_most():
+    scan = await scanned("0,-80,N/A,K__", "120,-40,N/A,___", "41,0,N/A,___", "80,40,N/A,___")
+    assert (scan.end, scan.packets) == (160, 4)
+
+
+async def test_only_the_last_picture_in_order_of_presentation_counts():
+    scan = await scanned("0,-80,40,K__", "120,-40,N/A,___", "40,0,40,___", "80,40,40,___")
+    assert scan.end == 160
+
+
+async def test_a_single_picture_without_a_duration_ends_where_it_begins():
+    assert (await scanned("7,7,N/A,K__")).end == 7

@@ -114,7 +114,7 @@ class Track:
             raise MismatchError(f"{self._name}: {len(self._sizes)} segments, not {self._shape.count}.")
         return TrackResult(
             segments=len(self._sizes),
-            size_bytes=len(self._init.data) + sum(size for size, _ in self._sizes),
+            size_bytes=sum(size for size, _ in self._sizes),
             peak_bitrate=self._peak_bitrate(self._init.timescale),
             codec=self._init.codec,
             init_sha256=sha256(self._init.data).hexdigest(),

@@ -114,6 +114,7 @@ async def test_segments_are_of_188_frames_and_without_a_gap(source_folder, tmp_p
     assert encoded.frames == 564
     assert encoded.tracks["a0"].segments == 3
     assert encoded.tracks["a0"].codec == "mp4a.40.2"
+    assert encoded.tracks["a0"].size_bytes == sum(map(len, collected.segments.values()))
     assert 0 < encoded.tracks["a0"].peak_bitrate < 200_000
     second = tmp_path / "second.mp4"
     second.write_bytes(collected.inits["a0"] + collected.segments["a0", 1])

@@ -40,9 +40,7 @@ def plan(*, sounds: int = 1) -> Plan:
 
 
 def track(segments: int, codec: str = "avc1.64001e", peak: int = 700_000) -> TrackResult:
-    return TrackResult(
-        segments=segments, size_bytes=1_000_000, peak_bitrate=peak, codec=codec, init_sha256=""
-    )
+    return TrackResult(segments=segments, size_bytes=300_000, peak_bitrate=peak, codec=codec, init_sha256="")
 
 
 def growing(**video_segments: int) -> Availability:
@@ -240,12 +238,21 @@ def test_the_master_playlist_lists_the_renditions_and_the_sound():
         'AUTOSELECT=YES,CHANNELS="2",URI="a0.m3u8"'
     )
     assert low == (
-        '#EXT-X-STREAM-INF:BANDWIDTH=431000,AVERAGE-BANDWIDTH=741144,CODECS="avc1.64001e,mp4a.40.2",'
+        '#EXT-X-STREAM-INF:BANDWIDTH=431000,AVERAGE-BANDWIDTH=222344,CODECS="avc1.64001e,mp4a.40.2",'
         'RESOLUTION=426x240,FRAME-RATE=29.970,AUDIO="audio"'
     )
     assert "BANDWIDTH=831000," in high
     assert "RESOLUTION=640x360," in high
     assert (low_file, high_file) == ("240p.m3u8", "360p.m3u8")
+
+
+def test_what_is_announced_is_never_less_than_the_average():
+    """The peak leaves out a last segment that is short; in a short video, that is much of it."""
+    heavy = track(6, peak=300_000).model_copy(update={"size_bytes": 1_000_000})
+    available = COMPLETE.model_copy(update={"tracks": {**COMPLETE.tracks, "240p": heavy}})
+    variant = next(line for line in hls(HLS_FILE, plan(), available) if "RESOLUTION=426x240" in line)
+    assert "BANDWIDTH=501572,AVERAGE-BANDWIDTH=481744," in variant
+    assert only(mpd(plan(), available), ".//d:Representation[@id='240p']").get("bandwidth") == "370572"
 
 
 def test_a_complete_playlist_is_vod_and_ends():

@@ -177,4 +177,6 @@ class Presentation:
 
     def _bandwidth(self, name: str, announced: int) -> int:
         # Players remember what they were told, so it changes only once, from the cap to what was measured.
-        return self.available.tracks[name].peak_bitrate if self.available.complete else announced
+        average = self.average_bandwidth(name)
+        # A last segment that is too short to have a rate of its own may be large for its length.
+        return announced if average is None else max(average, self.available.tracks[name].peak_bitrate)

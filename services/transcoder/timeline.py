@@ -76,14 +76,19 @@ _REFRESH_KEY_FRAMES: Final = 2
 
 
 def frame_rate(video: VideoFacts) -> Rational:
-    """The grid's rate: the source's own if it is a standard one, else the next standard rate above it.
+    """The grid's rate: the source's own if it is a standard one, else one on which its pictures have a place.
 
-    The average rate decides if it is within 0.5 % of a standard rate. Otherwise frame distances vary, and
-    the typical one counts: a screen recording that mostly stands still must not lose its smooth parts.
-    Rates above 60 are halved until they are not.
+    The average rate decides if it is within 0.5 % of a standard rate, or if pictures come at even distances
+    and a standard rate is a multiple of theirs. Otherwise the typical distance counts, and the next standard
+    rate: a screen recording that mostly stands still must not lose its smooth parts. Rates above 60 are
+    halved until they are not.
     """
     average = _average_rate(video)
-    rate = _nearest_standard(average, _RATE_TOLERANCE) or _variable_rate(video, average)
+    rate = (
+        _nearest_standard(average, _RATE_TOLERANCE)
+        or _standard_multiple(video, average)
+        or _variable_rate(video, average)
+    )
     return Rational(num=rate.numerator, den=rate.denominator)
 
 
@@ -97,15 +102,32 @@ def _average_rate(video: VideoFacts) -> Fraction:
     return _halved(Fraction(max(video.packets, 1) * video.time_base.den, ticks * video.time_base.num))
 
 
+def _standard_multiple(video: VideoFacts, average: Fraction) -> Fraction | None:
+    """The least standard rate that is a multiple of a steady source's; None: there is none, or it varies."""
+    if not video.typical_gap:
+        return None
+    typical = _typical_rate(video)
+    if abs(average - typical) > typical * _gap_tolerance(video):
+        return None
+    multiples = (average * _round(rate / average) for rate in STANDARD_RATES)
+    fitting = (_nearest_standard(multiple, _RATE_TOLERANCE) for multiple in multiples)
+    return next((rate for rate in fitting if rate), None)
+
+
 def _variable_rate(video: VideoFacts, average: Fraction) -> Fraction:
-    gap = video.typical_gap
-    if not gap:  # a single picture
+    if not video.typical_gap:  # a single picture
         return _next_standard(average)
-    typical = _halved(Fraction(video.time_base.den, gap * video.time_base.num))
+    wanted = max(average, _typical_rate(video))
+    return _nearest_standard(wanted, _gap_tolerance(video)) or _next_standard(wanted)
+
+
+def _typical_rate(video: VideoFacts) -> Fraction:
+    return _halved(Fraction(video.time_base.den, video.typical_gap * video.time_base.num))
+
+
+def _gap_tolerance(video: VideoFacts) -> Fraction:
     # A gap is known to half a tick: 33 ms in Matroska may well be 30 frames per second.
-    rounding = Fraction(1, 2 * gap)
-    wanted = max(average, typical)
-    return _nearest_standard(wanted, _RATE_TOLERANCE + rounding) or _next_standard(wanted)
+    return _RATE_TOLERANCE + Fraction(1, 2 * video.typical_gap)
 
 
 def _next_standard(rate: Fraction) -> Fraction:

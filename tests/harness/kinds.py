@@ -149,8 +149,8 @@ KINDS: Final = (
     _rate("240", seconds=8, fps="60", step=4, first=1),
     _of(
         film("rate_2", rate="2", video=x264("-g", "10")),
-        numbers=[slot * 2 // 5 for slot in range(LENGTH_S * 5)],
-        fps=Fraction(5),
+        numbers=[slot // 5 for slot in range(LENGTH_S * 10)],
+        fps=Fraction(10),
     ),
     # Containers and codecs.
     _of(film("plain")),

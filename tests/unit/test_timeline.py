@@ -62,7 +62,14 @@ def bounds(tasks: tuple[Task, ...]) -> list[tuple[int, int | None]]:
         (7200, 60, 8, (60, 1)),
         (14400, 60, 4, (60, 1)),
         (600, 60, 100, (10, 1)),
-        (120, 60, 500, (5, 1)),
+        (60, 60, 1000, (5, 1)),
+        (120, 60, 500, (10, 1)),  # steady, not standard: the least standard rate on which all have a place
+        (180, 60, 333, (12, 1)),
+        (240, 60, 250, (12, 1)),
+        (450, 60, 133, (15, 1)),
+        (480, 60, 125, (24, 1)),
+        (480, 60, 100, (10, 1)),  # 8 frames per second on average, by no means steady
+        (540, 60, 111, (10, 1)),  # 9: no such rate
         (1650, 60, 33, (30, 1)),  # a phone that drops frames
         (400, 60, 17, (60000, 1001)),  # a screen recording that mostly stands still
         (840, 60, 71, (15, 1)),  # 14 frames per second: the next standard rate

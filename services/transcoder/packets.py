@@ -73,7 +73,12 @@ class PacketScan:
 
         Of MP4 with B-frames and a varying rate, ffprobe tells it of none.
         """
-        return self._told_end if self._told_end > self._last else self._last + self.typical_gap
+        return self._last + self.typical_gap if self.open_ended else self._told_end
+
+    @property
+    def open_ended(self) -> bool:
+        """Whether the last picture does not tell for how long it is shown."""
+        return self._told_end <= self._last
 
     @property
     def key_frames(self) -> tuple[KeyFrame, ...]:

@@ -160,6 +160,7 @@ def _video_facts(inspected: Inspection, packets: PacketScan) -> VideoFacts:
         typical_gap=packets.typical_gap,
         key_frames=packets.key_frames,
         look=inspected.look,
+        open_ended=packets.open_ended,
     )
 
 

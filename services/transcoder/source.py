@@ -63,6 +63,8 @@ class VideoFacts:
     gradual: bool = False
     """Key frames are no whole pictures: each one from there on refreshes a part (x264's intra-refresh)."""
     look: Look = Look()
+    open_ended: bool = False
+    """The last frame does not tell for how long it is shown, so that its end is a guess."""
 
     @property
     def start_s(self) -> float:

@@ -178,7 +178,8 @@ def make_plan(info: SourceInfo, *, generation: int, encoder: str, ladder: Ladder
         encoder=encoder,
         treatment=treatment(video),
         lead_frames=lead,
-        tail_frames=frames - shown,
+        # A last picture that does not tell for how long it is shown is shown only if it has to stand still.
+        tail_frames=max(frames - shown, int(video.open_ended)),
     )
 
 

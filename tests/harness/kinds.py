@@ -21,6 +21,8 @@ _MPEG2: Final = ("-c:v", "mpeg2video", "-q:v", "4", "-bf", "2", "-g", "12")
 _MPEG4: Final = ("-c:v", "mpeg4", "-q:v", "4", "-bf", "2", "-g", "60")
 _PCM: Final = ("-c:a", "pcm_s16le")
 _INTERLACED: Final = ("-flags", "+ilme+ildct")
+_TREMBLING: Final = "settb=1/90000,setpts='PTS+mod(N*37,11)*90'"
+_FREE_TIMES: Final = ("-fps_mode", "passthrough", "-enc_time_base", "1/90000")
 _WOVEN: Final = "tinterlace=interleave_top,setfield=tff"
 
 
@@ -44,7 +46,8 @@ class Kind:
     """Places of pictures that ffmpeg loses: it rebuilds its filters where the size changes."""
     remuxed: bool = False
     stills: bool = False
-    """Whether the picture has to stand still where there is only sound: ffmpeg by itself does not do that."""
+    """Whether the picture has to stand still where there is only sound, or where the last one does not tell
+    for how long it is shown: ffmpeg by itself does not do that."""
 
 
 def _of(recipe: Recipe, **facts: Any) -> Kind:
@@ -234,6 +237,7 @@ KINDS: Final = (
         kept=[n for n in _ALL if not 75 <= n < 200],
         claps_s=(1.0, 8.2),
     ),
+    _of(film("trembling", filters=_TREMBLING, video=(*x264(), *_FREE_TIMES)), stills=True),
     _of(
         film("edited", claps_s=(4.0, 7.0), copy_before=("-ss", "3.2")),
         numbers=_ALL[80:],

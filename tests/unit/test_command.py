@@ -143,4 +143,5 @@ def test_the_first_picture_is_repeated_only_where_decoding_begins_with_it():
 def test_the_last_picture_is_repeated_to_the_planned_end():
     assert "tpad=stop=-1:stop_mode=clone" in graph_of(Treatment(), tail=100, work=LAST)
     assert "trim=end_pts=900:start_pts=120" in graph_of(Treatment(), tail=100, work=LAST)
+    assert "tpad=stop_duration=0.066733:stop_mode=clone" in graph_of(Treatment(), tail=100, work=LAST)
     assert "tpad" not in graph_of(Treatment(), tail=100)

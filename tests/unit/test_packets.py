@@ -19,12 +19,12 @@ async def test_the_last_picture_is_shown_for_as_long_as_it_says():
     scan = await scanned("0,0,40,K__", "80,40,40,___", "40,80,55,___")
     assert (scan.start, scan.end, scan.packets, scan.typical_gap) == (0, 120, 3, 40)
     slide = await scanned("0,0,40,K__", "40,40,3000,___")
-    assert slide.end == 3040
+    assert (slide.end, slide.open_ended) == (3040, False)
 
 
 async def test_a_last_picture_that_does_not_say_for_how_long_is_shown_as_long_as_most():
     scan = await scanned("0,-80,N/A,K__", "120,-40,N/A,___", "41,0,N/A,___", "80,40,N/A,___")
-    assert (scan.end, scan.packets) == (160, 4)
+    assert (scan.end, scan.open_ended, scan.packets) == (160, True, 4)
 
 
 async def test_only_the_last_picture_in_order_of_presentation_counts():

@@ -286,3 +286,8 @@ def test_decoding_begins_two_key_frames_earlier_where_pictures_are_refreshed_gra
     fps = Rational(num=25, den=1)
     assert seeks(facts(gradual=True), fps, 320) == (8.14, 4.14)
     assert seeks(facts(), fps, 320) == (12.14, 8.14)
+
+
+def test_a_last_picture_that_does_not_tell_for_how_long_it_is_shown_stands_still():
+    plan, _ = plan_and_tasks(facts(open_ended=True))
+    assert (plan.frames, plan.tail_frames) == (1500, 1)

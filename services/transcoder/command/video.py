@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import ffmpeg
 
@@ -14,6 +14,9 @@ from services.transcoder.command.compiling import compiled
 from services.transcoder.command.encoders import devices, eased, encoder, prepared
 from services.transcoder.command.inputs import Input
 from services.transcoder.command.treatment import converted, deinterlaced, scaled
+
+_LAST_PICTURE_FRAMES: Final = 2
+"""So long the last picture is repeated before it is laid on the grid: it takes one place, early or late."""
 
 
 def piece(
@@ -49,7 +52,9 @@ def grid_frames(video: Any, plan: Plan, work: Piece, *, from_start: bool = False
         work: the piece.
         from_start: whether decoding began with the source's first picture.
     """
-    placed = video.filter("setpts", f"PTS-({plan.start_ticks})")
+    # Where the stream ends, the filter `fps` drops a picture that does not tell for how long it is shown.
+    lasting = _repeated(video, plan) if _in_tail(plan, work) else video
+    placed = lasting.filter("setpts", f"PTS-({plan.start_ticks})")
     fill = {"start_time": 0} if from_start and plan.lead_frames else {}
     frames = deinterlaced(placed, plan.treatment).filter(
         "fps", f"{plan.fps.num}/{plan.fps.den}", round="near", **fill
@@ -57,9 +62,19 @@ def grid_frames(video: Any, plan: Plan, work: Piece, *, from_start: bool = False
     return _cut_out(frames, plan, work)
 
 
+def _repeated(video: Any, plan: Plan) -> Any:
+    duration_s = _LAST_PICTURE_FRAMES * plan.fps.den / plan.fps.num
+    return video.filter("tpad", stop_duration=f"{duration_s:.6f}", stop_mode="clone")
+
+
+def _in_tail(plan: Plan, work: Piece) -> bool:
+    end = work.end_frame
+    return plan.tail_frames > 0 and (end is None or end > plan.frames - plan.tail_frames)
+
+
 def _cut_out(frames: Any, plan: Plan, work: Piece) -> Any:
     end = work.end_frame
-    if plan.tail_frames and (end is None or end > plan.frames - plan.tail_frames):
+    if _in_tail(plan, work):
         frames, end = frames.filter("tpad", stop=-1, stop_mode="clone"), plan.frames if end is None else end
     return frames.filter("trim", start_pts=work.first_frame, **({} if end is None else {"end_pts": end}))
 

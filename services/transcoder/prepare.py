@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from services.shared.content import ContentStore
-from services.shared.errors import UnsupportedMediaError
+from services.shared.errors import PermanentJobError, UnsupportedMediaError
 from services.shared.filenames import source_part_file
 from services.shared.plan import Plan
 from services.shared.settings import TranscoderSettings
@@ -67,6 +67,7 @@ class Preparation:
 
         Raises:
             UnsupportedMediaError: the source is not a video that can be played; the reason is for people.
+            PermanentJobError: it is one, and nothing can be made of it; likewise.
             TransientJobError: a limit stopped ffmpeg.
             OutOfSpaceError: this worker's disk has no room for what it takes.
             UnavailableError: the ring could not deliver the source.
@@ -129,7 +130,7 @@ class Preparation:
         async with self._feed.offer(video.id, source) as offered:
             try:
                 yield Input(location=offered.url)
-            except UnsupportedMediaError:
+            except (UnsupportedMediaError, PermanentJobError):
                 offered.check()
                 raise
             offered.check()

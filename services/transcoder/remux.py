@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from services.shared.errors import OutOfSpaceError, UnsupportedMediaError
+from services.shared.errors import OutOfSpaceError, PermanentJobError
 from services.transcoder import command
 from services.transcoder.command import Input
 from services.transcoder.process import ExitError, Limits, run_ffmpeg
@@ -16,7 +16,9 @@ from services.transcoder.streams import Header
 
 _LIMITS: Final = Limits(wall_s=3600)
 _DISK_FULL: Final = os.strerror(errno.ENOSPC)
-_NOT_IN_MATROSKA: Final = "Could not write header"
+_SOUNDS: Final = ("copy", "flac", "aac")
+"""The sound as it is. Where that fails, because some of it is damaged, or in a form that Matroska does not
+have, as on DVDs: what a decoder makes of it. Where that is too large: with some loss."""
 
 
 async def remux(
@@ -27,25 +29,22 @@ async def remux(
     Needed where `Header.seekable` is false. A file on disk, since the index goes to the front at the end.
 
     Raises:
-        UnsupportedMediaError: the source cannot be read, or became larger than allowed.
+        PermanentJobError: the source cannot be read, or became larger than allowed. Pictures of it were seen
+            before, so that is no reason to throw it away.
         OutOfSpaceError: the disk is full.
         TransientJobError: a limit stopped ffmpeg.
     """
     bounded = replace(limits, file_bytes=max_bytes)
-    try:
-        await _write(source, header, destination, bounded, sound="copy")
-    except ExitError as error:
-        if _NOT_IN_MATROSKA not in error.stderr:
-            raise _refusal(error, destination) from error
-        await _with_other_sound(source, header, destination, bounded)
-
-
-async def _with_other_sound(source: Input, header: Header, destination: Path, limits: Limits) -> None:
-    """For sound in forms that Matroska does not have, as on DVDs."""
-    try:
-        await _write(source, header, destination, limits, sound="flac")
-    except ExitError as error:
-        raise _refusal(error, destination) from error
+    for sound in _SOUNDS:
+        try:
+            await _write(source, header, destination, bounded, sound=sound)
+        except ExitError as error:
+            if _DISK_FULL in error.stderr:
+                raise OutOfSpaceError(f"The disk of {destination.parent} is full.") from error
+            failure = error
+        else:
+            return
+    raise PermanentJobError("The file cannot be brought into a form that can be cut.") from failure
 
 
 async def _write(source: Input, header: Header, destination: Path, limits: Limits, *, sound: str) -> None:
@@ -53,8 +52,3 @@ async def _write(source: Input, header: Header, destination: Path, limits: Limit
     arguments = command.remux(source, header.places, destination, sound=sound, counted=counted)
     await run_ffmpeg(lambda _: arguments, [], limits=limits)
 
-
-def _refusal(error: ExitError, destination: Path) -> UnsupportedMediaError | OutOfSpaceError:
-    if _DISK_FULL in error.stderr:
-        return OutOfSpaceError(f"The disk of {destination.parent} is full.")
-    return UnsupportedMediaError("The file cannot be brought into a form that can be cut.")

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
 import pytest
 
+from services.shared.errors import PermanentJobError
 from services.transcoder.command import Input
 from services.transcoder.encode import PieceJob, encode_piece
 from services.transcoder.ladder import Ladder, Rungs
-from services.transcoder.probe import inspect
+from services.transcoder.probe import inspect, probe
 from services.transcoder.remux import remux
+from tests.harness.broadcasts import without_a_sound_header, without_a_time
 from tests.harness.clapper import Shown, beeps_s, film, flashes_s, shown_in
 from tests.harness.kinds import KINDS, Kind
 from tests.harness.media import Collector, Transcoded, planned, transcode, whole
@@ -103,6 +105,38 @@ async def test_where_most_of_a_film_is_noise_the_rest_is_still_shown(source_fold
     collector = Collector()
     encoded = await encode_piece(PieceJob(source=source, plan=plan, piece=whole(plan)), collector)
     assert encoded.frames == 225
+
+
+@pytest.mark.parametrize("damage", [without_a_sound_header, without_a_time])
+async def test_one_damaged_packet_of_a_broadcast_costs_no_more_than_itself(
+    damage: Callable[[Path, Path], None], source_folder, tmp_path
+):
+    hurt = tmp_path / "hurt.ts"
+    damage(film("h264", suffix="ts").make(source_folder), hurt)
+    done = await transcode(await cuttable(hurt, tmp_path))
+    check_tracks(done, tmp_path)
+    shown = shown_in(tmp_path / "96p.mp4")
+    right = [picture.number == number for number, picture in enumerate(shown)]
+    assert len(right) == 225
+    assert sum(right) >= 225 - 3
+    heard_s = beeps_s(done.collector.write("a0", tmp_path / "a0.mp4"))
+    assert heard_s == pytest.approx(flashes_s(shown, fps=25), abs=0.03)
+
+
+async def test_a_broadcast_whose_sound_would_become_too_large_is_no_worse_off(source_folder, tmp_path):
+    hurt, remuxed = tmp_path / "hurt.ts", tmp_path / "remuxed.mkv"
+    noisy = film("noise", suffix="ts", sound="anoisesrc=amplitude=0.5").make(source_folder)
+    without_a_sound_header(noisy, hurt)
+    source = Input(location=str(hurt))
+    await remux(source, (await inspect(source)).header, remuxed, max_bytes=hurt.stat().st_size)
+    assert (await probe(Input(location=str(remuxed)))).audio[0].codec == "aac"
+
+
+async def test_what_a_look_finds_to_be_a_video_is_not_called_none_when_it_resists(source_folder, tmp_path):
+    source = Input(location=str(film("h264", suffix="ts").make(source_folder)))
+    header = (await inspect(source)).header
+    with pytest.raises(PermanentJobError):
+        await remux(source, header, tmp_path / "remuxed.mkv", max_bytes=1000)
 
 
 @pytest.mark.parametrize("fraction", [0.3, 0.9])

@@ -11,6 +11,12 @@ import ffmpeg
 from services.transcoder.command.compiling import compiled
 from services.transcoder.command.inputs import Input
 
+_MOST_HELD_S: Final = 60
+"""No picture is decoded so much before it is shown, even where there is one every few seconds."""
+_LOST: Final = f"eq(PTS\\,NOPTS)+gt((PTS-DTS)*TB\\,{_MOST_HELD_S})"
+_TIMED: Final = f"setts=dts=DTS:pts=if({_LOST}\\,DTS\\,PTS)"
+"""A picture that has lost its time, as by damage, is shown when it is decoded. Matroska refuses it otherwise,
+and with it the whole film; one shown hours later would make the film as long."""
 _AS_COUNTED: Final = "setts=pts=PTS-STARTPTS+STARTDTS:dts=DTS-STARTPTS+STARTDTS"
 """Moves all pictures so that the first is shown when it would be decoded. AVI only counts its pictures, and
 ffmpeg adds the time that B-frames are held back; those who cut the film heard the sound without it."""
@@ -28,6 +34,6 @@ def remux(source: Input, places: Sequence[int], destination: Path, *, sound: str
     """
     opened = ffmpeg.input(source.url, fflags="+genpts", **source.options)
     streams = [opened[str(place)] for place in places]
-    shifted = {"bsf:v": _AS_COUNTED} if counted else {}
-    made = {"format": "matroska", "c:v": "copy", "c:a": sound, "c:s": "subrip", **shifted}
+    times = f"{_TIMED},{_AS_COUNTED}" if counted else _TIMED
+    made = {"format": "matroska", "c:v": "copy", "bsf:v": times, "c:a": sound, "c:s": "subrip"}
     return compiled([ffmpeg.output(*streams, f"file:{destination}", **made)])

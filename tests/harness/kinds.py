@@ -23,6 +23,7 @@ _PCM: Final = ("-c:a", "pcm_s16le")
 _INTERLACED: Final = ("-flags", "+ilme+ildct")
 _TREMBLING: Final = "settb=1/90000,setpts='PTS+mod(N*37,11)*90'"
 _FREE_TIMES: Final = ("-fps_mode", "passthrough", "-enc_time_base", "1/90000")
+_AWAY: Final = range(50, 325)
 _WOVEN: Final = "tinterlace=interleave_top,setfield=tff"
 
 
@@ -84,6 +85,21 @@ def _varying(name: str, *, without: str, kept: Sequence[int], suffix: str, **fac
     return _of(recipe, numbers=_held(kept, len(_ALL)), **facts)
 
 
+def _interrupted(name: str, sound: str | None) -> Kind:
+    """A broadcast whose pictures stay away for more than ten seconds."""
+    made, claps_s = (*x264(), "-fps_mode", "passthrough"), (1.0, 14.0)
+    filters = f"select='not(between(n,{_AWAY.start},{_AWAY.stop - 1}))'"
+    parts: dict[str, Any] = {
+        "duration_s": 16,
+        "suffix": "ts",
+        "filters": filters,
+        "video": made,
+        "sound": sound,
+    }
+    numbers = _held([n for n in range(400) if n not in _AWAY], 400)
+    return _of(film(name, claps_s=claps_s, **parts), numbers=numbers, claps_s=claps_s, remuxed=True)
+
+
 def _made(name: str, write: Callable[[Path, Path], None], *, suffix: str = "mp4", **facts: Any) -> Kind:
     """A film that takes more than a recipe: `write` gets a folder and the path."""
 
@@ -140,6 +156,7 @@ _SHORT: Final = film("short_silent", sound=None, duration_s=5, claps_s=(1.0,))
 _PICTURE: Final = film("one_frame", sound=None, duration_s=0.04, claps_s=())
 _SMALL: Final = film("part", suffix="ts")
 _LARGE: Final = film("large_part", suffix="ts", size="352x192")
+_DOLBY: Final = film("part", suffix="ts", audio=("-c:a", "ac3", "-b:a", "384k"))
 _TWICE: Final = (*CLAPS_S, *(LENGTH_S + clap for clap in CLAPS_S))
 
 KINDS: Final = (
@@ -274,6 +291,17 @@ KINDS: Final = (
         claps_s=_TWICE,
         remuxed=True,
     ),
+    _made(
+        "new_clock_dolby",
+        _joined(_DOLBY, _DOLBY),
+        apart_s=0.03,
+        suffix="ts",
+        numbers=[*_ALL, *_ALL],
+        claps_s=_TWICE,
+        remuxed=True,
+    ),
+    _interrupted("interrupted", beeps((1.0, 14.0), length_s=16)),
+    _interrupted("interrupted_silent", None),
     _of(film("short", duration_s=1, claps_s=(0.2,)), numbers=range(25), claps_s=(0.2,)),
     _of(_PICTURE, numbers=[0], claps_s=()),
     # Sound, and what else there may be.

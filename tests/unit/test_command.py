@@ -45,6 +45,7 @@ def test_every_program_that_opens_a_source_is_kept_to_its_protocol_and_format():
     made = [
         command.probe_streams(RANGES),
         command.probe_packets(RANGES),
+        command.probe_clock(RANGES),
         command.probe_frames(RANGES, 0, "%+#8"),
         command.probe_sound(RANGES, from_s=3.5),
         command.piece(RANGES, PLAN, MIDDLE, seek_s=2.64, targets=TARGETS),

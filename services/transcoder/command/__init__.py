@@ -11,6 +11,7 @@ from services.transcoder.command.encoders import encode_blank
 from services.transcoder.command.inputs import MAX_PIXELS, MAX_STREAMS, PROBE_FORMATS, Input
 from services.transcoder.command.pictures import key_pictures, sheets, typical_pictures
 from services.transcoder.command.probing import (
+    probe_clock,
     probe_first_packets,
     probe_frames,
     probe_packets,
@@ -34,6 +35,7 @@ __all__ = [
     "encode_blank",
     "key_pictures",
     "piece",
+    "probe_clock",
     "probe_first_packets",
     "probe_frames",
     "probe_packets",

@@ -56,6 +56,11 @@ def probe_sound(source: Input, *, from_s: float) -> list[str]:
     return _ffprobe(source, "-select_streams", "a", "-read_intervals", f"{from_s:.3f}%", *entries)
 
 
+def probe_clock(source: Input) -> list[str]:
+    """Ffprobe: one line `stream,dts,duration` in seconds per packet of any stream, in the file's order."""
+    return _ffprobe(source, "-show_entries", "packet=stream_index,dts_time,duration_time", "-of", "csv=p=0")
+
+
 def _ffprobe(source: Input, *query: str) -> list[str]:
     options = (part for name, value in source.options.items() for part in (f"-{name}", str(value)))
     return ["ffprobe", "-hide_banner", "-v", "error", *options, *query, "-i", source.url]

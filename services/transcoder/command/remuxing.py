@@ -22,8 +22,16 @@ _AS_COUNTED: Final = "setts=pts=PTS-STARTPTS+STARTDTS:dts=DTS-STARTPTS+STARTDTS"
 ffmpeg adds the time that B-frames are held back; those who cut the film heard the sound without it."""
 
 
-def remux(source: Input, places: Sequence[int], destination: Path, *, sound: str, counted: bool) -> list[str]:
-    """Bring streams into Matroska, for containers in which seeking loses frames. Fresh timestamps.
+def remux(
+    source: Input,
+    places: Sequence[int],
+    destination: Path,
+    *,
+    sound: str,
+    counted: bool = False,
+    leap_s: float | None = None,
+) -> list[str]:
+    """Bring streams into Matroska, for containers in which seeking loses frames. The clock begins at zero.
 
     Args:
         source: where to read.
@@ -31,9 +39,16 @@ def remux(source: Input, places: Sequence[int], destination: Path, *, sound: str
         destination: what to write.
         sound: its codec: `copy`, or what to encode it with.
         counted: whether the file numbers its pictures and has no time stamps.
+        leap_s: a step of one stream by more is a leap of the clock, and taken back; None: it never leaps.
     """
-    opened = ffmpeg.input(source.url, fflags="+genpts", **source.options)
+    opened = ffmpeg.input(source.url, fflags="+genpts", **_clock(leap_s), **source.options)
     streams = [opened[str(place)] for place in places]
     times = f"{_TIMED},{_AS_COUNTED}" if counted else _TIMED
     made = {"format": "matroska", "c:v": "copy", "bsf:v": times, "c:a": sound, "c:s": "subrip"}
     return compiled([ffmpeg.output(*streams, f"file:{destination}", **made)])
+
+
+def _clock(leap_s: float | None) -> dict[str, float | None]:
+    if leap_s is None:
+        return {"copyts": None, "start_at_zero": None}
+    return {"dts_delta_threshold": leap_s}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 from services.shared.errors import UnsupportedMediaError
 from services.shared.plan import Rational
@@ -15,7 +15,7 @@ from services.transcoder.look import Item, is_encrypted, look_of
 from services.transcoder.packets import LatestEnd, PacketScan
 from services.transcoder.process import ExitError, Limits, collect, run
 from services.transcoder.source import SOUND_MARGIN_S, Look, SourceInfo, Span, VideoFacts
-from services.transcoder.streams import UNDECODABLE, Bounds, Header, displayed_size, read_header
+from services.transcoder.streams import UNDECODABLE, Bounds, Header, displayed_size, lacks_size, read_header
 from services.transcoder.timeline import seek_point
 
 _MAX_OUTPUT_BYTES: Final = 4 * 1024 * 1024
@@ -62,11 +62,11 @@ async def inspect(source: Input, *, bounds: Bounds = _BOUNDS, limits: Limits = _
         UnsupportedMediaError: it is not a video that can be played; the message says why, for people.
         TransientJobError: a limit stopped ffprobe.
     """
-    try:
-        said = await collect(command.probe_streams(source), limits=limits, max_bytes=_MAX_OUTPUT_BYTES)
-    except ExitError as error:
-        raise UnsupportedMediaError(_unreadable(error.stderr)) from error
-    header = read_header(json.loads(said), bounds)
+    described = await _described(source, limits)
+    if lacks_size(described):
+        source = replace(source, patient=True)
+        described = await _described(source, limits)
+    header = replace(read_header(described, bounds), patient=source.patient)
     return Inspection(header=header, look=await _look(source, header, limits))
 
 
@@ -85,6 +85,14 @@ async def survey(
     info = info_of(header, video, sound=await _sound(source, header, video, limits))
     check_length(info, bounds)
     return info
+
+
+async def _described(source: Input, limits: Limits) -> dict[str, Any]:
+    try:
+        said = await collect(command.probe_streams(source), limits=limits, max_bytes=_MAX_OUTPUT_BYTES)
+    except ExitError as error:
+        raise UnsupportedMediaError(_unreadable(error.stderr)) from error
+    return dict(json.loads(said))
 
 
 def info_of(header: Header, video: VideoFacts, *, sound: Span | None) -> SourceInfo:

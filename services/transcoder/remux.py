@@ -39,6 +39,7 @@ async def remux(
         OutOfSpaceError: the disk is full.
         TransientJobError: a limit stopped ffmpeg.
     """
+    source = replace(source, patient=header.patient)
     counted, leap_s = header.format_name == "avi", await _leap_s(source, header, limits)
     write = partial(command.remux, source, header.places, destination, counted=counted, leap_s=leap_s)
     bounded = replace(limits, file_bytes=max_bytes)

@@ -57,6 +57,8 @@ class Header:
     """Whether the video is the first one of the file, which is what ffmpeg takes unless told otherwise."""
     sound: Span | None
     """From the first sound to the last, as far as is told; None: there is none."""
+    patient: bool = False
+    """Whether what reads the file has to read far until it knows the streams."""
 
     @property
     def seekable(self) -> bool:
@@ -90,6 +92,11 @@ def read_header(described: Mapping[str, Any], bounds: Bounds) -> Header:
         leads=video is videos[0],
         sound=_sound_span(described["format"], [stream for _, stream in sounds]),
     )
+
+
+def lacks_size(described: Mapping[str, Any]) -> bool:
+    """Whether ffprobe's JSON has a video whose size is not told: perhaps it has not read far enough."""
+    return any(s.get("codec_type") == "video" and not s.get("width") for s in described["streams"])
 
 
 def displayed_size(stream: Stream) -> tuple[int, int]:

@@ -302,6 +302,14 @@ KINDS: Final = (
     ),
     _interrupted("interrupted", beeps((1.0, 14.0), length_s=16)),
     _interrupted("interrupted_silent", None),
+    _of(
+        film("slides", suffix="ts", rate="1/10", duration_s=40, sound=beeps((), length_s=40)),
+        numbers=[place // 50 for place in range(200)],
+        fps=Fraction(5),
+        claps_s=(),
+        remuxed=True,
+        stills=True,
+    ),
     _of(film("short", duration_s=1, claps_s=(0.2,)), numbers=range(25), claps_s=(0.2,)),
     _of(_PICTURE, numbers=[0], claps_s=()),
     # Sound, and what else there may be.

@@ -6,7 +6,7 @@ import pytest
 
 from services.shared.errors import UnsupportedMediaError
 from services.transcoder.source import Span
-from services.transcoder.streams import Bounds, Header, read_header
+from services.transcoder.streams import Bounds, Header, lacks_size, read_header
 
 VIDEO: dict[str, Any] = {"codec_type": "video", "codec_name": "h264", "width": 640, "height": 360}
 SOUND: dict[str, Any] = {
@@ -53,6 +53,11 @@ def test_of_several_videos_the_one_is_shown_that_the_file_wants_to_have_shown():
     default = {"disposition": {"default": 1}}
     assert header(VIDEO, VIDEO | default, SOUND).places == (1, 2)
     assert header(VIDEO, VIDEO, SOUND).places == (0, 2)
+
+
+def test_a_video_whose_size_is_not_told_is_worth_a_longer_look():
+    assert not lacks_size({"streams": [VIDEO, SOUND]})
+    assert lacks_size({"streams": [SOUND, VIDEO | {"width": 0, "height": 0}]})
 
 
 def test_of_a_broadcast_only_the_programme_of_the_video_is_used():

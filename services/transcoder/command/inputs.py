@@ -13,6 +13,9 @@ MAX_STREAMS: Final = 32
 MAX_PIXELS: Final = 8192 * 4608
 """Per picture; also bounds the memory of a decoder fed with a tiny file that claims a huge picture."""
 
+_PATIENCE: Final = {"analyzeduration": 60_000_000, "probesize": 64 << 20}
+"""How far to read at most until the streams are known: microseconds, bytes."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Input:
@@ -20,6 +23,8 @@ class Input:
 
     location: str
     formats: str = PROBE_FORMATS
+    patient: bool = False
+    """Whether to read far until the streams are known: a broadcast may have a picture every few seconds."""
 
     @property
     def options(self) -> dict[str, Any]:
@@ -29,6 +34,7 @@ class Input:
             "format_whitelist": self.formats,
             "max_pixels": MAX_PIXELS,
             "max_streams": MAX_STREAMS,
+            **(_PATIENCE if self.patient else {}),
         }
 
     @property

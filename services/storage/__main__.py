@@ -33,7 +33,7 @@ from services.storage.bulk import BulkServicer
 from services.storage.disk.datafolder import DataFolder, opened
 from services.storage.disk.rescan import rescan
 from services.storage.disk.store import Store
-from services.storage.handoff.exchange import Links, exchange
+from services.storage.handoff.exchange import Exchange, Links, exchange
 from services.storage.handoff.handoff import Handoff
 from services.storage.identity import Identity
 from services.storage.intake import Intake
@@ -42,7 +42,7 @@ from services.storage.outlet import Outlet
 from services.storage.servicer import StorageServicer
 from services.storage.threads import Threads
 from services.storage.tombstones import Tombstones
-from services.storage.upkeep.upkeep import upkeep
+from services.storage.upkeep.upkeep import Upkeep, upkeep
 
 log = logging.getLogger("services.storage")
 
@@ -110,6 +110,35 @@ def _composed(
     traffic = exchange(
         folder, settings, links, threads=threads, membership=membership, inspector=care.inspector, pace=pace
     )
+    servicer, bulk_servicer = _faces(
+        folder, settings, live=live, threads=threads, membership=membership, care=care, traffic=traffic
+    )
+    work = (
+        membership.keep_registered(),
+        membership.follow_ring(),
+        tombstones.follow(),
+        tombstones.purge(),
+        _hand_over(folder.store, threads, traffic.handoff),
+        traffic.reports.run(),
+        traffic.inbox.run(stop),
+        care.mender.run(),
+        care.scrubber.run(),
+        care.watch.run(),
+    )
+    return _Node(id=live.id, servicer=servicer, bulk=bulk_servicer, work=work)
+
+
+def _faces(
+    folder: DataFolder,
+    settings: StorageSettings,
+    *,
+    live: NodeLive,
+    threads: Threads,
+    membership: Membership,
+    care: Upkeep,
+    traffic: Exchange,
+) -> tuple[StorageServicer, BulkServicer]:
+    """What others talk to: both take files in, and give them out, by the same rules."""
     intake = Intake(
         store=folder.store,
         epochs=membership,
@@ -132,20 +161,7 @@ def _composed(
         mender=care.mender,
         offers=traffic.offers,
     )
-    work = (
-        membership.keep_registered(),
-        membership.follow_ring(),
-        tombstones.follow(),
-        tombstones.purge(),
-        _hand_over(folder.store, threads, traffic.handoff),
-        traffic.reports.run(),
-        traffic.inbox.run(stop),
-        care.mender.run(),
-        care.scrubber.run(),
-        care.watch.run(),
-    )
-    bulk_servicer = BulkServicer(node_id=live.id, intake=intake, outlet=outlet)
-    return _Node(id=live.id, servicer=servicer, bulk=bulk_servicer, work=work)
+    return servicer, BulkServicer(node_id=live.id, intake=intake, outlet=outlet)
 
 
 def _membership(

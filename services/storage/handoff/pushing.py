@@ -9,7 +9,13 @@ from collections.abc import Collection, Iterable, Sequence
 from itertools import chain
 from typing import Final
 
-from services.shared.errors import ConflictError, CorruptFileError, NotFoundError, UnavailableError
+from services.shared.errors import (
+    ConflictError,
+    CorruptFileError,
+    NotFoundError,
+    OutOfSpaceError,
+    UnavailableError,
+)
 from services.shared.ring.placement import partition_of
 from services.storage import metrics
 from services.storage.disk.objectfile import ObjectInfo
@@ -25,6 +31,9 @@ log = logging.getLogger(__name__)
 
 _GOOD_FOR_S: Final = PROMISE_S * 0.75
 """How long after it was asked for a file is still sent: later, it may have been asked of another node."""
+
+_MAX_FAILURES: Final = 8
+"""Files that a node did not take, before it is let alone for a while: it is not because of the files then."""
 
 
 class _Waiting:
@@ -70,18 +79,27 @@ class Pusher:
         Raises:
             StaleRingError: the node knows a newer ring.
             OutOfSpaceError: the node is full.
-            UnavailableError: the node is away, too slow, or takes no writes.
+            UnavailableError: the node is away, too slow, takes no writes, or took none of these. A file that
+                it does not take keeps no other from being sent.
         """
         waiting, settled = _Waiting(files, duty.hurried), set[str]()
+        failures: list[UnavailableError] = []
         loop = asyncio.get_running_loop()
         until = loop.time() + _GOOD_FOR_S
 
         async def work() -> None:
-            while loop.time() < until and (info := waiting.take()):
-                if await self._push(info, node, duty):
-                    settled.add(info.key)
+            while loop.time() < until and len(failures) < _MAX_FAILURES and (info := waiting.take()):
+                try:
+                    if await self._push(info, node, duty):
+                        settled.add(info.key)
+                except OutOfSpaceError:
+                    raise
+                except UnavailableError as error:
+                    failures.append(error)
 
         await together(*(work() for _ in range(min(self._streams, len(files)))))
+        if failures and not settled:
+            raise failures[0]
         return settled
 
     async def _push(self, info: ObjectInfo, node: str, duty: Duty) -> bool:

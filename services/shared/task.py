@@ -53,6 +53,7 @@ class TrackResult(Record):
 
     segments: int
     size_bytes: int
+    """Of all segments, without the initialisation segment."""
     peak_bitrate: int
     """Bits per second of the largest segment over its duration."""
     codec: str

@@ -66,6 +66,8 @@
     const end = performance.now() + SEEK_DEADLINE_MS;
     while (performance.now() < end) {
       await new Promise(requestAnimationFrame);
+      // Between two pictures, a busy machine may have none for a while.
+      if (video().readyState < HTMLMediaElement.HAVE_CURRENT_DATA) continue;
       const seen = picture();
       if (Math.round(seen.time_s * fps) === frame) return seen.number;
     }

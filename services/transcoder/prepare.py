@@ -7,6 +7,7 @@ import hashlib
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -79,6 +80,7 @@ class Preparation:
         elif not (video.whole or video.careful):
             sketched = await self._sketched(video, inspected)
         info = sketched or await self._probed(video, remuxed or video.source)
+        info = replace(info, video=replace(info.video, counted=inspected.header.counted))
         plan = await self._planned(video, info)
         plan = plan.model_copy(update={"remuxed": remuxed, "surveyed": sketched is None})
         if sketched:

@@ -40,8 +40,8 @@ async def remux(
         TransientJobError: a limit stopped ffmpeg.
     """
     source = replace(source, patient=header.patient)
-    counted, leap_s = header.format_name == "avi", await _leap_s(source, header, limits)
-    write = partial(command.remux, source, header.places, destination, counted=counted, leap_s=leap_s)
+    leap_s = await _leap_s(source, header, limits)
+    write = partial(command.remux, source, header.places, destination, times=_times(header), leap_s=leap_s)
     bounded = replace(limits, file_bytes=max_bytes)
     for sound in _SOUNDS:
         try:
@@ -53,6 +53,12 @@ async def remux(
         else:
             return
     raise PermanentJobError("The file cannot be brought into a form that can be cut.") from failure
+
+
+def _times(header: Header) -> command.Times:
+    if header.counted:
+        return command.Times.DECODING
+    return command.Times.NUMBERED if header.numbered else command.Times.TOLD
 
 
 async def _run(arguments: Sequence[str], limits: Limits) -> None:

@@ -65,6 +65,8 @@ class VideoFacts:
     look: Look = Look()
     open_ended: bool = False
     """The last frame does not tell for how long it is shown, so that its end is a guess."""
+    counted: bool = False
+    """Its pictures have no times: they are shown as they come out of the decoder, at even distances."""
 
     @property
     def start_s(self) -> float:

@@ -25,6 +25,8 @@ _STILLS: Final = frozenset({"bmp", "gif", "jpeg2000", "mjpeg", "png", "tiff", "w
 """What covers are made of, also those that are kept as a track like any other. Some cameras film so, too."""
 _DOLBY_ONLY_PROFILE: Final = 5
 """The profile of Dolby Vision whose pictures mean nothing to other decoders."""
+_REORDERED: Final = frozenset({"h264", "hevc"})
+"""Codecs whose pictures may wait for any number of later ones before they are shown."""
 _CLOCK: Final = re.compile(r"(\d+):(\d+):(\d+(?:\.\d+)?)$")
 
 Stream = Mapping[str, Any]
@@ -64,6 +66,17 @@ class Header:
     def seekable(self) -> bool:
         """Whether pieces can be cut by seeking; otherwise the source must be remuxed first."""
         return self.leads and is_seekable(self.format_name)
+
+    @property
+    def numbered(self) -> bool:
+        """Whether the file has no time stamps, but numbers its pictures."""
+        return self.format_name == "avi"
+
+    @property
+    def counted(self) -> bool:
+        """Whether only a decoder can tell in which order the pictures are shown, and so when."""
+        held_back = int(self.video.get("has_b_frames", 0))
+        return self.numbered and self.video.get("codec_name") in _REORDERED and held_back > 0
 
 
 def read_header(described: Mapping[str, Any], bounds: Bounds) -> Header:

@@ -98,8 +98,15 @@ def is_steady(video: VideoFacts) -> bool:
 
 
 def _average_rate(video: VideoFacts) -> Fraction:
+    rate = _mean_rate(video)
+    return _halved(Fraction(rate.num, rate.den))
+
+
+def _mean_rate(video: VideoFacts) -> Rational:
+    """Pictures a second."""
     ticks = max(video.end - video.start, 1)
-    return _halved(Fraction(max(video.packets, 1) * video.time_base.den, ticks * video.time_base.num))
+    rate = Fraction(max(video.packets, 1) * video.time_base.den, ticks * video.time_base.num)
+    return Rational(num=rate.numerator, den=rate.denominator)
 
 
 def _standard_multiple(video: VideoFacts, average: Fraction) -> Fraction | None:
@@ -180,6 +187,7 @@ def make_plan(info: SourceInfo, *, generation: int, encoder: str, ladder: Ladder
         lead_frames=lead,
         # A last picture that does not tell for how long it is shown is shown only if it has to stand still.
         tail_frames=max(frames - shown, int(video.open_ended)),
+        counted=_mean_rate(video) if video.counted else None,
     )
 
 
@@ -231,7 +239,7 @@ def make_tasks(
     """
     video = replace(video, start=plan.start_ticks)
     sizes = _Sizes(plan, workers=workers, worthwhile_pixels=worthwhile_pixels)
-    cuts = [0] if whole else _cuts(plan, video, sizes)
+    cuts = [0] if whole or video.counted else _cuts(plan, video, sizes)
     bounds = zip(cuts, [*cuts[1:], None], strict=True)
     first, *rest = (_piece(plan, video, index, bound) for index, bound in enumerate(bounds))
     others = (_sound_task(track) for track in plan.audio[1:])

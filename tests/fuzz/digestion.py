@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -61,6 +61,7 @@ async def _digest(path: Path, limits: Limits, bounds: Bounds) -> Digested:
         await remux(source, header, remuxed, max_bytes=_REMUXED_BYTES, limits=limits)
         source = Input(location=str(remuxed))
     info = await probe(source, bounds=bounds, limits=limits)
+    info = replace(info, video=replace(info.video, counted=header.counted))
     plan = make_plan(info, generation=1, encoder="test")
     try:
         frames = await _pictures(source, plan, info.video, limits, whole=False)

@@ -46,6 +46,8 @@ class Kind:
     lost: Sequence[int] = ()
     """Places of pictures that ffmpeg loses: it rebuilds its filters where the size changes."""
     remuxed: bool = False
+    counted: bool = False
+    """Whether its pictures have no times, and ffmpeg by itself makes wrong ones up."""
     stills: bool = False
     """Whether the picture has to stand still where there is only sound, or where the last one does not tell
     for how long it is shown: ffmpeg by itself does not do that."""
@@ -62,6 +64,13 @@ def _rate(
     frames = round(Fraction(rate) * seconds)
     recipe = film(f"rate_{rate.replace('/', '_')}", rate=rate, duration_s=seconds)
     return _of(recipe, numbers=range(first, frames, step), fps=Fraction(fps or rate))
+
+
+def _counted(name: str, video: Sequence[str], *, rate: str = str(_FPS)) -> Kind:
+    """A film in AVI whose pictures are decoded in another order than they are shown."""
+    fps = Fraction(rate)
+    recipe = film(name, suffix="avi", rate=rate, video=tuple(video), audio=_PCM)
+    return _of(recipe, fps=fps, numbers=range(round(fps * LENGTH_S)), remuxed=True, counted=True)
 
 
 def _copied(
@@ -188,6 +197,11 @@ KINDS: Final = (
     _of(film("dvd", suffix="vob", video=_MPEG2, audio=("-c:a", "pcm_dvd", "-ac", "2")), remuxed=True),
     _of(film("xvid", suffix="avi", video=_MPEG4, audio=_PCM), remuxed=True),
     _of(film("h264", suffix="avi", video=(*x264(), "-bf", "0"), audio=_PCM), remuxed=True),
+    _counted("h264_reordered", x264()),
+    _counted(
+        "h264_pyramid", x264("-x264-params", "bframes=5:b-pyramid=normal:open-gop=1"), rate="30000/1001"
+    ),
+    _counted("hevc", (*_X265, "-x265-params", "log-level=1", "-tag:v", "H265")),
     _of(film("h264", suffix="flv"), remuxed=True),
     _of(
         film("wmv", suffix="wmv", video=("-c:v", "wmv2", "-q:v", "4"), audio=("-c:a", "wmav2")), remuxed=True

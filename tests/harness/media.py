@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -58,17 +58,20 @@ class Transcoded:
     frames: int
 
 
-async def planned(location: Path | str, ladder: Ladder = H264) -> tuple[Input, Plan, tuple[Task, ...]]:
+async def planned(
+    location: Path | str, ladder: Ladder = H264, *, counted: bool = False
+) -> tuple[Input, Plan, tuple[Task, ...]]:
     """A source, its plan for one worker (so it has pieces of one and of several segments), and the tasks."""
     source = Input(location=str(location))
     info = await probe(source)
+    info = replace(info, video=replace(info.video, counted=counted))
     plan = make_plan(info, generation=1, encoder="test", ladder=ladder)
     return source, plan, make_tasks(plan, info.video, workers=1, worthwhile_pixels=0)
 
 
-async def transcode(location: Path | str, ladder: Ladder = H264) -> Transcoded:
+async def transcode(location: Path | str, ladder: Ladder = H264, *, counted: bool = False) -> Transcoded:
     """Do all tasks of a source's plan, in order."""
-    source, plan, tasks = await planned(location, ladder)
+    source, plan, tasks = await planned(location, ladder, counted=counted)
     collector, frames, done = Collector(), 0, list[Task]()
     for task in tasks:
         encoded = Encoded(frames=0, tracks={})

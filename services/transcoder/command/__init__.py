@@ -18,7 +18,7 @@ from services.transcoder.command.probing import (
     probe_sound,
     probe_streams,
 )
-from services.transcoder.command.remuxing import remux
+from services.transcoder.command.remuxing import Times, remux
 from services.transcoder.command.samples import SAMPLED_RELIEFS, sample
 from services.transcoder.command.texts import texts
 from services.transcoder.command.video import piece
@@ -29,6 +29,7 @@ __all__ = [
     "PROBE_FORMATS",
     "SAMPLED_RELIEFS",
     "Input",
+    "Times",
     "audio",
     "audio_of_steadied",
     "count_frames",

@@ -54,12 +54,20 @@ def grid_frames(video: Any, plan: Plan, work: Piece, *, from_start: bool = False
     """
     # Where the stream ends, the filter `fps` drops a picture that does not tell for how long it is shown.
     lasting = _repeated(video, plan) if _in_tail(plan, work) else video
-    placed = lasting.filter("setpts", f"PTS-({plan.start_ticks})")
+    placed = lasting.filter("setpts", _place(plan))
     fill = {"start_time": 0} if from_start and plan.lead_frames else {}
     frames = deinterlaced(placed, plan.treatment).filter(
         "fps", f"{plan.fps.num}/{plan.fps.den}", round="near", **fill
     )
     return _cut_out(frames, plan, work)
+
+
+def _place(plan: Plan) -> str:
+    """When a picture is shown, counted from the grid's zero."""
+    if plan.counted is None:
+        return f"PTS-({plan.start_ticks})"
+    lead = f"{plan.lead_frames}*{plan.fps.den}/{plan.fps.num}"
+    return f"(N*{plan.counted.den}/{plan.counted.num}+{lead})/TB"
 
 
 def _repeated(video: Any, plan: Plan) -> Any:

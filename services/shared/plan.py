@@ -63,8 +63,8 @@ class Plan(Record):
     tail_frames: int = 0
     """At the end: the picture is over and the sound not yet, its last one stands still."""
     counted: Rational | None = None
-    """Pictures a second of a source that has no times for them: how many were decoded before tells when one is
-    shown, so that all are a single piece. None: they have times."""
+    """Pictures a second of a source that has no times for them: how many were decoded before one tells when
+    it is shown, so that all are one piece. None: they have times."""
     surveyed: bool = True
     """Whether all of the source was looked at. If not, its length is what the header says, and there are
     tasks for its beginning only: the survey, one of them, adds the rest."""

@@ -126,8 +126,13 @@ def tracks_complete(tasks: Iterable[Task]) -> bool:
 
 
 def due(tasks: Iterable[Task]) -> list[Task]:
-    """What there is to do now, in the order in which it should start."""
+    """What there is to do now, in the order in which it should start.
+
+    Until the source has been surveyed that is its beginning: whoever surveys it may be about to write down
+    the other tasks, or have died in the middle of that.
+    """
     tasks = [*tasks]
     waiting = frozenset() if tracks_complete(tasks) else AFTERWARDS
     undone = [task for task in tasks if not task.done and task.kind not in waiting]
-    return sorted(undone, key=lambda task: task.order)
+    surveying = any(task.kind is TaskKind.SURVEY for task in undone)
+    return sorted((task for task in undone if task.urgent or not surveying), key=lambda task: task.order)

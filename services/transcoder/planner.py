@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from services.shared.catalog import PLAN, Catalog, Errand, WorkBook, now_ms
 from services.shared.dispatch import Dispatcher
 from services.shared.errors import FencedError, PermanentJobError, UnsupportedMediaError
+from services.shared.etcd import Compare
 from services.shared.messages import PlanJob
 from services.shared.plan import Plan
 from services.shared.task import Task, due, stamped
@@ -58,17 +59,18 @@ class Planner:
 
     async def _planned(self, job: PlanJob, video: Video, *, errand: Errand) -> None:
         try:
-            await self._solo.do(PLAN, job, lambda: self._make_plan(video), errand=errand)
+            await self._solo.do(PLAN, job, lambda held: self._make_plan(video, held), errand=errand)
         except UnsupportedMediaError as error:
             # Nobody watches over this any more, who would take it for news that the video has moved on: the
             # job is to end among the dead letters, with the reason.
             await self._catalog.refuse(video.id, video.generation, str(error))
             raise PermanentJobError(str(error)) from error
 
-    async def _make_plan(self, video: Video) -> None:
+    async def _make_plan(self, video: Video, held: Compare) -> None:
         workers = await crew(self._catalog, self._book)
         plan, tasks = await self._preparation.plan(video, workers=workers)
-        if await self._book.write_plan(video.id, plan, stamped(_in_order(tasks), now_ms=now_ms())):
+        ordered = stamped(_in_order(tasks), now_ms=now_ms())
+        if await self._book.write_plan(video.id, plan, ordered, held=[held]):
             log.info("video %s: %d tasks planned", video.id, len(tasks))
 
     async def _begin(self, video: Video) -> None:

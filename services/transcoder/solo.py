@@ -6,6 +6,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from services.shared.catalog import Catalog, Errand, WorkBook, keys
+from services.shared.etcd import Compare
 from services.shared.messages import Job
 from services.transcoder.session import Session
 from services.transcoder.vigil import Vigil
@@ -29,14 +30,14 @@ class Solo:
         return self._session.instance
 
     async def do(
-        self, name: str, job: Job, work: Callable[[], Coroutine[Any, Any, T]], *, errand: Errand
+        self, name: str, job: Job, work: Callable[[Compare], Coroutine[Any, Any, T]], *, errand: Errand
     ) -> T:
         """Do a job as the only one, and stop when the video is gone or has moved on.
 
         Args:
             name: of the job, in claims.
             job: which one.
-            work: does it.
+            work: does it, given what holds while the right to do it is ours.
             errand: the message that asks for it.
 
         Raises:
@@ -50,7 +51,7 @@ class Solo:
             worker=self._session.instance,
             lease_id=self._session.lease_id,
             errand=errand,
-        ):
+        ) as held:
             return await self._vigil.over(
-                work(), key=keys.video(job.video_id), check=lambda: wanted(self._catalog, job)
+                work(held), key=keys.video(job.video_id), check=lambda: wanted(self._catalog, job)
             )

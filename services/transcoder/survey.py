@@ -8,7 +8,7 @@ from collections.abc import Callable
 from services.shared.catalog import Catalog, Claim, WorkBook, now_ms
 from services.shared.dispatch import Dispatcher
 from services.shared.plan import Plan
-from services.shared.task import due, stamped
+from services.shared.task import TaskKind, due, stamped
 from services.shared.video import Video
 from services.transcoder.command import Input
 from services.transcoder.crew import crew
@@ -67,7 +67,8 @@ class Surveyor:
             info = await probe(source, bounds=self._bounds, limits=self._limits)
             check()
             await self._complete(video, plan, claim, info)
-        for task in due(await self._book.tasks(video.id, video.generation)):
+        tasks = await self._book.tasks(video.id, video.generation)
+        for task in due(task for task in tasks if task.kind is not TaskKind.SURVEY):
             if not task.urgent:
                 await self._dispatcher.task(video, task)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from copy import copy
 from dataclasses import dataclass
 
 import pytest
@@ -10,9 +11,9 @@ import pytest_asyncio
 
 from services.shared.catalog import Claim, WorkBook
 from services.shared.errors import FencedError, UnavailableError
-from services.shared.etcd import EtcdClient
+from services.shared.etcd import Compare, EtcdClient, Op, TxnResult
 from services.shared.plan import Plan, Rational
-from services.shared.task import Task, TaskKind
+from services.shared.task import Task, TaskKind, due
 from services.shared.tracks import AudioTrack, Rendition
 from services.shared.video import new_video_id
 
@@ -36,6 +37,32 @@ MANY = 250
 """More than fit into a transaction."""
 
 REST = [Task(name=f"{number:05d}-piece", kind=TaskKind.VIDEO, order=number) for number in range(1, MANY + 1)]
+
+
+OTHERS = [task.model_copy(update={"name": f"{task.name}-other"}) for task in REST[: MANY // 2]]
+"""Of a plan for fewer workers: fewer and longer pieces."""
+
+
+class Killed(Exception):  # noqa: N818 - what ends the process that would have gone on
+    """The process is gone."""
+
+
+class ShortLived(WorkBook):
+    """Of a process that is killed when it has done so many transactions."""
+
+    def __init__(self, etcd: EtcdClient, *, transactions: int) -> None:
+        super().__init__(etcd)
+        self._left = transactions
+        self._send, self._etcd = etcd.txn, copy(etcd)
+        self._etcd.txn = self._txn  # type: ignore[method-assign]
+
+    async def _txn(
+        self, compares: Sequence[Compare], then: Sequence[Op], otherwise: Sequence[Op] = ()
+    ) -> TxnResult:
+        if not self._left:
+            raise Killed
+        self._left -= 1
+        return await self._send(compares, then, otherwise)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,3 +107,43 @@ async def test_a_track_left_out_meanwhile_has_the_plan_looked_at_again(begun: Be
     with pytest.raises(UnavailableError):
         await begun.book.complete_plan(begun.claim, PLAN, WHOLE, REST)
     assert await begun.names() == [SURVEY.name]
+
+
+@pytest.mark.parametrize("transactions", range(5))
+async def test_a_planner_that_is_killed_leaves_nothing_to_the_plan_of_the_next_one(
+    etcd_client: EtcdClient, transactions: int
+) -> None:
+    video_id = new_video_id()
+    with pytest.raises(Killed):
+        await ShortLived(etcd_client, transactions=transactions).write_plan(video_id, WHOLE, REST)
+    book = WorkBook(etcd_client)
+    assert await book.plan(video_id, 0) is None
+    assert await book.write_plan(video_id, WHOLE, OTHERS)
+    assert await book.tasks(video_id, 0) == OTHERS
+
+
+async def test_a_planner_that_was_given_up_adds_nothing_to_the_plan_of_the_next_one(
+    etcd_client: EtcdClient,
+) -> None:
+    book, video_id = WorkBook(etcd_client), new_video_id()
+    async with etcd_client.lease(60) as lease:
+        async with book.doing("plan", video_id, 0, worker="w", lease_id=lease.id) as held:
+            pass
+        assert not await book.write_plan(video_id, WHOLE, REST, held=[held])
+        assert await book.tasks(video_id, 0) == []
+        async with book.doing("plan", video_id, 0, worker="v", lease_id=lease.id) as held:
+            assert await book.write_plan(video_id, WHOLE, OTHERS, held=[held])
+    assert await book.tasks(video_id, 0) == OTHERS
+
+
+@pytest.mark.parametrize("transactions", range(4))
+async def test_a_surveyor_that_is_killed_leaves_nothing_to_the_plan_of_the_next_one(
+    begun: Begun, etcd_client: EtcdClient, transactions: int
+) -> None:
+    with pytest.raises(Killed):
+        await ShortLived(etcd_client, transactions=transactions).complete_plan(begun.claim, PLAN, WHOLE, REST)
+    assert await begun.plan() == PLAN
+    assert due(await begun.book.tasks(begun.claim.video_id, 0)) == [SURVEY]
+    await begun.book.complete_plan(begun.claim, PLAN, WHOLE, OTHERS)
+    assert await begun.plan() == WHOLE
+    assert await begun.names() == [SURVEY.name, *(task.name for task in OTHERS)]

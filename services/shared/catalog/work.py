@@ -17,13 +17,23 @@ from services.shared.catalog import keys
 from services.shared.catalog.tasklists import TaskLists
 from services.shared.catalog.videos import now_ms
 from services.shared.errors import FencedError, NotFoundError, UnavailableError
-from services.shared.etcd import Compare, EtcdClient, absent, delete_op, exists, put_op, unchanged, value_is
+from services.shared.etcd import (
+    Compare,
+    EtcdClient,
+    absent,
+    delete_op,
+    delete_prefix_op,
+    exists,
+    put_op,
+    unchanged,
+    value_is,
+)
 from services.shared.etcd import Op as EtcdOp
 from services.shared.plan import Plan
 from services.shared.record import Record
 from services.shared.task import Piece, Task, TaskResult
 
-_TASKS_PER_TXN: Final = 100
+_OPS_PER_TXN: Final = 100
 """etcd allows 128 operations in a transaction."""
 
 
@@ -81,26 +91,32 @@ class WorkBook:
         kv = await self._etcd.get(keys.plan(video_id, generation))
         return Plan.model_validate_json(kv.value) if kv else None
 
-    async def write_plan(self, video_id: str, plan: Plan, tasks: list[Task]) -> bool:
+    async def write_plan(
+        self, video_id: str, plan: Plan, tasks: Sequence[Task], *, held: Sequence[Compare] = ()
+    ) -> bool:
         """Store a plan and its tasks, unless another planner was faster or the video was given up.
 
-        The tasks are written before the plan that makes them count, so a planner that dies half-way leaves
-        nothing that anybody acts on; planning is deterministic, so the next planner writes the same keys.
+        The tasks are written before the plan that makes them count. What a planner that died half-way has
+        left goes first: it may have cut the video for another number of workers.
+
+        Args:
+            video_id: the video.
+            plan: how it is cut and encoded.
+            tasks: all that there is to do for that.
+            held: what has to hold meanwhile: the planner's claim, so that one that was given up adds nothing
+                to the tasks of the next one.
 
         Returns:
             Whether this plan is the one that counts.
         """
-        key = keys.plan(video_id, plan.generation)
-        names = (video_id, keys.grave(video_id, plan.generation))
-        wanted = [absent(key), *(absent(keys.tombstone(name)) for name in names)]
-        for start in range(0, len(tasks), _TASKS_PER_TXN):
-            batch = tasks[start : start + _TASKS_PER_TXN]
-            await self._etcd.txn(
-                wanted,
-                [put_op(keys.task(video_id, plan.generation, task.name), task.encode()) for task in batch],
-            )
-        result = await self._etcd.txn(wanted, [put_op(key, plan.encode())])
-        return result.succeeded
+        name = (video_id, plan.generation)
+        key, graves = keys.plan(*name), (video_id, keys.grave(*name))
+        wanted = [absent(key), *(absent(keys.tombstone(grave)) for grave in graves), *held]
+        batches = _batches([put_op(keys.task(*name, task.name), task.encode()) for task in tasks])
+        for batch in ([delete_prefix_op(keys.tasks(*name))], *batches, [put_op(key, plan.encode())]):
+            if not (await self._etcd.txn(wanted, batch)).succeeded:
+                return False
+        return True
 
     async def tasks(self, video_id: str, generation: int) -> list[Task]:
         """All tasks of a plan, in the order of their names."""
@@ -160,8 +176,10 @@ class WorkBook:
         worker: str,
         lease_id: int,
         errand: Errand = NO_ERRAND,
-    ) -> AsyncIterator[None]:
+    ) -> AsyncIterator[Compare]:
         """Be the one who does a job that is no task: however long that takes, nobody else is asked to.
+
+        What it yields holds while that is so.
 
         Raises:
             FencedError: a live worker does it by another message; the body has not run.
@@ -170,7 +188,7 @@ class WorkBook:
         if not await self._seize(key, value, errand, lease_id=lease_id):
             raise FencedError(f"Somebody else does this already: {job} of video {video_id}.")
         try:
-            yield
+            yield value_is(key, value)
         finally:
             with suppress(UnavailableError):  # then the lease gives it back
                 await asyncio.shield(self._etcd.txn([value_is(key, value)], [delete_op(key)]))
@@ -243,6 +261,9 @@ class WorkBook:
     async def complete_plan(self, claim: Claim, plan: Plan, whole: Plan, tasks: list[Task]) -> None:
         """Put a plan for the whole source in the place of one for its beginning, and add its other tasks.
 
+        What a surveyor that died half-way has left of those goes first, as in `write_plan`. Nobody acts on
+        tasks beyond the beginning before the survey is done (`services.shared.task.due`).
+
         Raises:
             FencedError: the claim on the survey is gone.
             UnavailableError: the plan has changed meanwhile: look at it again.
@@ -251,9 +272,10 @@ class WorkBook:
         kv = await self._etcd.get(keys.plan(*name))
         if kv is None or Plan.model_validate_json(kv.value) != plan:
             raise UnavailableError("The plan was changed while its source was looked at.")
-        puts = [put_op(keys.task(*name, task.name), task.encode()) for task in tasks]
-        batches = [puts[start : start + _TASKS_PER_TXN] for start in range(0, len(puts), _TASKS_PER_TXN)]
-        for batch in (*batches, [put_op(kv.key, whole.encode())]):
+        left = [task for task in await self.tasks(*name) if not task.urgent]
+        deletes = _batches([delete_op(keys.task(*name, task.name)) for task in left])
+        puts = _batches([put_op(keys.task(*name, task.name), task.encode()) for task in tasks])
+        for batch in (*deletes, *puts, [put_op(kv.key, whole.encode())]):
             result = await self._etcd.txn([unchanged(kv), value_is(claim.key, claim.value)], batch)
             if not result.succeeded:
                 raise FencedError(f"Task {claim.task.name} is in other hands.")
@@ -345,6 +367,11 @@ class WorkBook:
             return False
         result = await self._etcd.txn([unchanged(kv), absent(claim.key)], [done])
         return result.succeeded
+
+
+def _batches(operations: Sequence[EtcdOp]) -> list[Sequence[EtcdOp]]:
+    """In portions that fit into a transaction."""
+    return [operations[start : start + _OPS_PER_TXN] for start in range(0, len(operations), _OPS_PER_TXN)]
 
 
 def _claimed(worker: str, errand: Errand) -> bytes:

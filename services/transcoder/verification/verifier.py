@@ -95,7 +95,7 @@ class Verifier:
         """
         video = await self._finished(job)
         opened = await self._verifications.open(video)
-        done = await self._solo.do(VERIFY, job, lambda: self._go(video, opened), errand=errand)
+        done = await self._solo.do(VERIFY, job, lambda _: self._go(video, opened), errand=errand)
         if not done:  # asked for only now: whoever gets the message must find the claim given back
             await self._dispatcher.verification(video)
 

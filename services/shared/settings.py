@@ -48,7 +48,9 @@ class Settings(BaseSettings):
     etcd_cert_file: Path | None = None
     etcd_key_file: Path | None = None
     amqp_url: str = "amqp://guest:guest@127.0.0.1:5672/"
-    instance: str = Field(default_factory=_default_instance, min_length=1, max_length=80)
+    instance: str = Field(
+        default_factory=_default_instance, min_length=1, max_length=80, pattern=r"^[A-Za-z0-9][\w.@+-]*$"
+    )
     """This process's name in logs, leases, AMQP connections and consumer tags; unique in the cluster."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["text", "json"] = "text"

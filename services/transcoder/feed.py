@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 _BLOCK_BYTES: Final = 1 << 20
 _READ_BYTES: Final = 1 << 16
 _MAX_CONNECTIONS: Final = 8
-_IDLE_TIMEOUT_S: Final = 120.0
+_REQUEST_TIMEOUT_S: Final = 120.0
 _RANGE: Final = re.compile(r"bytes=(\d+)-(\d*)$")
 
 
@@ -65,6 +65,7 @@ class BlockCache:
         task = self._blocks.get(key)
         if task is None or (task.done() and task.exception()):
             task = asyncio.create_task(self._fetch(video_id, source, number))
+            task.add_done_callback(_seen)  # nobody may wait for what is read ahead
             self._blocks[key] = task
         self._blocks.move_to_end(key)
         self._evict()
@@ -90,6 +91,11 @@ class BlockCache:
             pieces.append(data)
             start += length
         return b"".join(pieces)
+
+
+def _seen(fetched: asyncio.Task[bytes]) -> None:
+    if not fetched.cancelled():
+        fetched.exception()
 
 
 @dataclass(kw_only=True)
@@ -198,7 +204,9 @@ class SourceFeed:
                 return  # hung up while the block was on its way
             data = block[skip : skip + span.stop - position]
             writer.write(connection.send(h11.Data(data=data)) or b"")
-            await asyncio.wait_for(writer.drain(), _IDLE_TIMEOUT_S)
+            # However slow it is: ffmpeg takes what comes when it has room, and the connection ends with
+            # ffmpeg, which has limits of its own. One that we cut off would look like the end of the file.
+            await writer.drain()
             position += len(data)
 
 
@@ -209,7 +217,7 @@ async def _request(connection: h11.Connection, reader: asyncio.StreamReader) -> 
             return event
         if event is not h11.NEED_DATA:
             raise ConnectionError("no request")
-        connection.receive_data(await asyncio.wait_for(reader.read(_READ_BYTES), _IDLE_TIMEOUT_S))
+        connection.receive_data(await asyncio.wait_for(reader.read(_READ_BYTES), _REQUEST_TIMEOUT_S))
 
 
 def _span(request: h11.Request, size_bytes: int) -> range | None:

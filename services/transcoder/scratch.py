@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import fcntl
 import logging
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -54,16 +53,15 @@ def scratch(work_dir: Path, instance: str, *, reserve_bytes: int) -> Iterator[Sc
     """A worker's own empty folder below `work_dir`, for as long as the context lasts.
 
     Raises:
-        ConflictError: another worker of that name runs here.
+        ConflictError: another worker of that name runs here, or the folder holds what is not a worker's.
         OutOfSpaceError: no folder can be made there.
     """
     folder = work_dir / instance
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = _occupy(folder)
-        for abandoned in filter(_is_abandoned, work_dir.iterdir()):
-            log.info("removing what a worker left behind in %s", abandoned)
-            shutil.rmtree(abandoned, ignore_errors=True)
+        for other in work_dir.iterdir():
+            _remove_if_abandoned(other)
     except OSError as error:
         raise OutOfSpaceError(f"The scratch folder {folder} cannot be made: {error.strerror}.") from error
     try:
@@ -82,27 +80,35 @@ def _checked(made: Scratch) -> Scratch:
 
 
 def _occupy(folder: Path) -> IO[bytes]:
-    """Empty a folder and lock it; the lock holds while the file is open.
-
-    The lock gets its name only when it is locked: a named one that is not belongs to somebody who died.
-    """
-    if (folder / _LOCK).exists() and not _is_abandoned(folder):
+    """Lock a folder and empty it; the lock holds while the file is open."""
+    lock_file = folder / _LOCK
+    if not lock_file.exists() and any(folder.iterdir()):
+        raise ConflictError(f"{folder} holds files, and not a worker's: use another TRITONTUBE_WORK_DIR.")
+    lock = lock_file.open("ab")
+    if not (_locked(lock) and lock_file.exists() and lock_file.samefile(f"/dev/fd/{lock.fileno()}")):
+        lock.close()
         raise ConflictError(f"Another worker runs in {folder}: give each a name of its own, with --instance.")
     for left in folder.iterdir():
-        _remove(left)
-    unnamed = folder / f"{_LOCK}.{os.getpid()}"
-    lock = unnamed.open("wb")
-    fcntl.flock(lock, fcntl.LOCK_EX)
-    unnamed.rename(folder / _LOCK)
+        if left != lock_file:
+            _remove(left)
     return lock
 
 
-def _is_abandoned(folder: Path) -> bool:
-    """Whether a worker had this folder, and is gone."""
+def _remove_if_abandoned(folder: Path) -> None:
+    """Remove a folder of a worker that is gone; locked, so that no other one begins there meanwhile."""
     try:
         with (folder / _LOCK).open("rb") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+            if _locked(lock):
+                log.info("removing what a worker left behind in %s", folder)
+                shutil.rmtree(folder, ignore_errors=True)
+    except OSError:  # not a worker's
+        return
+
+
+def _locked(file: IO[bytes]) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
         return False
     return True
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import random
 
@@ -11,6 +12,7 @@ import pytest
 from services.shared.content import ContentStore
 from services.shared.errors import UnavailableError
 from services.shared.video import Source, new_video_id
+from services.transcoder import feed as feed_module
 from services.transcoder.feed import SourceFeed
 from services.transcoder.process import Limits, collect
 from services.transcoder.sandbox import sandbox
@@ -20,6 +22,7 @@ MIB = 1 << 20
 DATA = random.Random(7).randbytes(5 * MIB + 4321)
 PART_BYTES = MIB + MIB // 2
 """Not a multiple of the feed's blocks, so that blocks span parts."""
+PATIENCE_S = 0.2
 
 
 async def stored(content: ContentStore) -> tuple[str, Source]:
@@ -99,6 +102,21 @@ async def test_a_read_that_broke_off_is_not_taken_for_the_end_of_the_file(conten
             await get(offered.url)
         with pytest.raises(UnavailableError, match="could not be read"):
             offered.check()
+
+
+async def test_a_reader_may_take_all_the_time_it_needs(content: ContentStore, monkeypatch):
+    video_id, source = await stored(content)
+    monkeypatch.setattr(feed_module, "_REQUEST_TIMEOUT_S", PATIENCE_S)
+    async with (
+        SourceFeed.start(content, cache_bytes=8 * MIB) as feed,
+        feed.offer(video_id, source) as offered,
+        httpx.AsyncClient(trust_env=False, timeout=60) as http,
+        http.stream("GET", offered.url) as answer,
+    ):
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(asyncio.Event().wait(), 3 * PATIENCE_S)
+        assert b"".join([chunk async for chunk in answer.aiter_raw()]) == DATA
+        offered.check()
 
 
 async def test_a_source_is_read_on_when_a_node_that_holds_it_dies(

@@ -41,6 +41,18 @@ def test_live_neighbours_and_strangers_are_left_alone(tmp_path: Path):
     assert [path.name for path in tmp_path.iterdir()] == ["holiday pictures"]
 
 
+def test_files_that_are_no_workers_are_never_removed(tmp_path: Path):
+    film = tmp_path / "media" / "wedding.mov"
+    film.parent.mkdir()
+    film.touch()
+    with (
+        pytest.raises(ConflictError, match="TRITONTUBE_WORK_DIR"),
+        scratch(tmp_path, "media", reserve_bytes=0),
+    ):
+        pass
+    assert film.exists()
+
+
 def test_two_workers_of_one_name_are_refused(tmp_path: Path):
     with (
         scratch(tmp_path, "w1", reserve_bytes=0) as made,

@@ -34,6 +34,9 @@ _STDERR_LINE_CHARS: Final = 500
 _TERMINATE_GRACE_S: Final = 0.25
 """Enough to hang up; to finish a file that nobody wants would take longer."""
 _WATCH_INTERVAL_S: Final = 0.25
+_OVERRUN_CPU_S: Final = 10
+"""So much later than we the kernel ends a process that takes too much processor time, should we be held up."""
+_TICKS_PER_S: Final = os.sysconf("SC_CLK_TCK")
 _MICROSECONDS: Final = 1_000_000
 _LIBRARY_BYTES: Final = 4 * 1024**3
 """Address space for what is no memory of its own: libraries, and room set aside but never used."""
@@ -71,7 +74,7 @@ class Limits:
     def quota(self) -> Quota:
         """Those of the bounds that the kernel enforces."""
         return Quota(
-            cpu_s=self.cpu_s,
+            cpu_s=self.cpu_s + _OVERRUN_CPU_S,
             memory_bytes=self.memory_bytes,
             address_bytes=self.memory_bytes + _LIBRARY_BYTES,
             file_bytes=self.file_bytes,
@@ -265,7 +268,7 @@ async def _supervise(
     pulse = _Pulse()
     try:
         async with asyncio.TaskGroup() as group:
-            watchdog = group.create_task(_watch(pulse, limits))
+            watchdog = group.create_task(_watch(process.pid, pulse, limits))
             feeds = [group.create_task(_feed(pipe, consumer, pulse)) for pipe, consumer in consumers.items()]
             pouring = group.create_task(_pour(stdin, process))
             await asyncio.wait(feeds)
@@ -345,15 +348,28 @@ async def _pour(chunks: Chunks | None, process: asyncio.subprocess.Process) -> N
     process.stdin.close()
 
 
-async def _watch(pulse: _Pulse, limits: Limits) -> None:
+async def _watch(pid: int, pulse: _Pulse, limits: Limits) -> None:
     deadline = monotonic() + limits.wall_s
     while monotonic() < deadline:
+        # The kernel's own limit cannot be told from other ends: ffmpeg catches its signal, and says 255.
+        if _cpu_s(pid) > limits.cpu_s:
+            raise PermanentJobError(f"It takes more than {limits.cpu_s} s of processor time.")
         if pulse.silent_s() > limits.silence_s:
             raise TransientJobError(
                 f"ffmpeg gave no sign of life for {limits.silence_s:.0f} s and was stopped."
             )
         await asyncio.sleep(min(_WATCH_INTERVAL_S, limits.silence_s))
     raise TransientJobError(f"ffmpeg ran longer than {limits.wall_s:.0f} s and was stopped.")
+
+
+def _cpu_s(pid: int) -> float:
+    """Processor time that a process has taken so far; 0 once it is gone."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:  # noqa: PTH123 - four times a second
+            user, system = file.read().rpartition(b")")[2].split()[11:13]
+    except OSError:
+        return 0.0
+    return (int(user) + int(system)) / _TICKS_PER_S
 
 
 def _first_of(errors: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -113,7 +113,11 @@ class Worker:
 
         The event may be late, and the video may have been started over.
         """
-        video_id = VideoEvent.model_validate_json(envelope.body).video_id
+        try:
+            video_id = VideoEvent.model_validate_json(envelope.body).video_id
+        except ValidationError:
+            log.warning("an event that nobody can read: %s %s", envelope.routing_key, envelope.message_id)
+            return
         for work, job in list(self._running.items()):
             if job.video_id == video_id:
                 await self._stop_unwanted(work, job)

@@ -255,6 +255,7 @@ async def test_only_what_is_there_can_be_made_again(behind: Works, film: Path):
     assert "Only what has been done can be done again" in early
     await behind.stack.wait_status(video["id"], "ready", deadline_s=240)
     assert "no such piece or track" in await refused(behind.stack, "redo", video["id"], "--piece", "99")
+    assert "needs a name" in await refused(behind.stack, "redo", video["id"], "--rendition", "")
     assert "no such piece or track" in await refused(behind.stack, "redo", video["id"], "--rendition", "8p")
     assert "Only processing can be cancelled" in await refused(behind.stack, "cancel", video["id"])
 

@@ -162,7 +162,8 @@ async def test_memory_processor_time_and_files_are_limited_and_the_process_is_ni
     cpu_s, memory_kib, file_blocks, core, niceness, score = (
         int(word) for word in (await said_by("sh", "-c", asked, limits=limits)).split()
     )
-    assert (cpu_s, memory_kib, core) == (77, 2 << 20, 0)
+    assert 77 <= cpu_s <= 90  # the kernel's limit comes behind ours
+    assert (memory_kib, core) == (2 << 20, 0)
     assert file_blocks in {1 << 10, 1 << 11}  # of 1024 or 512 bytes, as the shell likes
     assert niceness >= 7
     assert score >= 500
@@ -183,6 +184,13 @@ async def test_more_processor_time_than_allowed_is_the_inputs_fault_and_says_so(
     limits = replace(LIMITS, cpu_s=1, wall_s=240, silence_s=240)
     with pytest.raises(PermanentJobError, match="more than 1 s of processor time"):
         await run(["sh", "-c", "while :; do :; done"], nothing, limits=limits)
+
+
+async def test_a_program_that_ends_in_order_when_its_time_is_up_is_not_believed():
+    limits = replace(LIMITS, cpu_s=1, wall_s=240, silence_s=240)
+    endless = ("-f", "lavfi", "-i", "testsrc2=size=640x360", "-threads", "1", "-f", "null", "-")
+    with pytest.raises(PermanentJobError, match="more than 1 s of processor time"):
+        await run(["ffmpeg", "-nostdin", "-v", "error", *endless], nothing, limits=limits)
 
 
 async def test_more_memory_than_allowed_is_refused_to_the_process(source_folder):

@@ -248,6 +248,7 @@ async def admin(house: Archive, video: Video, *options: str) -> Ended:
 async def test_the_command_tells_what_it_found_by_track_and_segment(house: Archive, video: Video):
     nobody = await admin(house, video, "--last")
     assert (nobody.code, nobody.err) == (1, "tritontube-admin: Nobody has verified this video.\n")
+    assert "--last asks for no verification" in (await admin(house, video, "--last", "--wait")).err
     sound = await admin(house, video, "--wait")
     assert sound.code == 0
     assert sound.out.startswith("sound: ")

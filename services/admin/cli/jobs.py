@@ -36,7 +36,9 @@ All = Annotated[bool, typer.Option("--all", help="All of them.")]
 Limit = Annotated[int, typer.Option(min=1, max=1000, help="At most so many of each queue.")]
 Detail = Annotated[bool, typer.Option("--detail", help="With ffmpeg's messages and command lines.")]
 Piece = Annotated[int | None, typer.Option(min=0, help="Only this piece, counted from 0.")]
-Rendition = Annotated[str, typer.Option(help="Only this rendition or sound track.", show_default="all")]
+Rendition = Annotated[
+    str | None, typer.Option(help="Only this rendition or sound track.", show_default="all")
+]
 
 app = typer.Typer(help="Jobs: those that were given up, and the work on a video.", no_args_is_help=True)
 
@@ -119,6 +121,7 @@ def tasks(video: Video, *, server: ServerOption = DEFAULT_SERVER, as_json: AsJso
 def cancel(video: Video, *, server: ServerOption = DEFAULT_SERVER) -> None:
     """Stop processing a video. It keeps its original, and can be processed again."""
     ask_about_jobs(server, lambda client: client.cancel(video))
+    show_lines(Console(), [f"{video}\tcancelled"])
 
 
 @app.command()
@@ -126,7 +129,7 @@ def redo(
     video: Video,
     *,
     piece: Piece = None,
-    rendition: Rendition = "",
+    rendition: Rendition = None,
     server: ServerOption = DEFAULT_SERVER,
     as_json: AsJson = False,
 ) -> None:
@@ -134,7 +137,10 @@ def redo(
 
     A rendition or sound track that the video goes without is made, and part of it when it is complete.
     """
-    names = ask_about_jobs(server, lambda client: client.redo(video, piece=piece, track=rendition))
+    if rendition == "":
+        raise typer.BadParameter("--rendition needs a name; without it, all are encoded again.")
+    track = rendition or ""
+    names = ask_about_jobs(server, lambda client: client.redo(video, piece=piece, track=track))
     if as_json:
         print_json(RedoneView(tasks=tuple(names)))
     else:

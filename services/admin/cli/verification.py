@@ -38,6 +38,10 @@ def verify(
 
     Files, timelines, manifests, decoding: a worker does it when there is nothing else to do.
     """
+    if last and (wait or look_only):
+        raise typer.BadParameter(
+            "--last asks for no verification: neither --wait nor --look-only fits to it."
+        )
 
     async def question(client: JobsClient) -> pb.Verification | None:
         if last:

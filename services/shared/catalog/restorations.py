@@ -132,7 +132,8 @@ class Restorations:
             raise NotFoundError("There is no such video.")
         plan_kv = await self._etcd.get(keys.plan(video_id, _video(video_kv).generation))
         if plan_kv is None:
-            raise ConflictError("This video is not planned yet.")
+            status = _video(video_kv).status
+            raise ConflictError(f"This video is {status}: nothing of it is there that could be added to.")
         return video_kv, plan_kv
 
     async def _renew(self, video: Video, plan_kv: KeyValue, tasks: list[Task]) -> None:

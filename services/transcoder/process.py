@@ -35,7 +35,7 @@ _TERMINATE_GRACE_S: Final = 0.25
 """Enough to hang up; to finish a file that nobody wants would take longer."""
 _WATCH_INTERVAL_S: Final = 0.25
 _OVERRUN_CPU_S: Final = 10
-"""So much later than we the kernel ends a process that takes too much processor time, should we be held up."""
+"""So much later than we the kernel ends what takes too much processor time, should we be held up."""
 _TICKS_PER_S: Final = os.sysconf("SC_CLK_TCK")
 _MICROSECONDS: Final = 1_000_000
 _LIBRARY_BYTES: Final = 4 * 1024**3

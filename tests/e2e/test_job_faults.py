@@ -255,17 +255,17 @@ async def test_only_what_is_there_can_be_made_again(behind: Works, film: Path):
     assert "Only what has been done can be done again" in early
     await behind.stack.wait_status(video["id"], "ready", deadline_s=240)
     assert "no such piece or track" in await refused(behind.stack, "redo", video["id"], "--piece", "99")
-    assert "needs a name" in await refused(behind.stack, "redo", video["id"], "--rendition", "")
+    assert "needs a name" in await refused(behind.stack, "redo", video["id"], "--rendition", "", code=2)
     assert "no such piece or track" in await refused(behind.stack, "redo", video["id"], "--rendition", "8p")
     assert "Only processing can be cancelled" in await refused(behind.stack, "cancel", video["id"])
 
 
-async def refused(stack: Stack, *arguments: str) -> str:
-    """What the admin command says when it fails."""
+async def refused(stack: Stack, *arguments: str, code: int = 1) -> str:
+    """What the admin command says when it fails, with that exit code."""
     command = (CLI, "jobs", *arguments, "--server", stack.endpoints.admin)
     process = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.PIPE)
     _, said = await process.communicate()
-    assert process.returncode == 1
+    assert process.returncode == code
     return said.decode()
 
 

@@ -98,6 +98,13 @@ class Verification(Record):
     """None while it is wanted or under way."""
     reason: str = ""
     """Why it could not be made."""
+    cut_short: bool = False
+    """It could not be made for a reason that passes: a backing service or the ring was away for long."""
+
+    @property
+    def is_worth_another_look(self) -> bool:
+        """Whether somebody is to look again later: whoever did not answer now may do so then."""
+        return self.cut_short or (self.verdict is Verdict.UNCERTAIN and not self.reason)
 
     def noting(self, faults: Iterable[Fault]) -> Verification:
         """The record with some more faults. What is known already of a file is not told twice."""
@@ -120,9 +127,10 @@ class Verification(Record):
         """The same request, with nothing looked at yet."""
         return Verification(generation=self.generation, requested_at_ms=self.requested_at_ms, mend=self.mend)
 
-    def concluded(self, *, now_ms: int, reason: str = "") -> Verification:
-        """The record with its verdict; `reason`: why it was given up."""
-        finished = self.model_copy(update={"finished_at_ms": now_ms, "reason": reason})
+    def concluded(self, *, now_ms: int, reason: str = "", cut_short: bool = False) -> Verification:
+        """The record with its verdict; `reason`: why it was given up, `cut_short`: that this passes."""
+        end = {"finished_at_ms": now_ms, "reason": reason, "cut_short": cut_short}
+        finished = self.model_copy(update=end)
         return finished.model_copy(update={"verdict": _verdict(finished)})
 
 

@@ -139,7 +139,7 @@ class Worker:
             log.warning("a message that nobody can act on: %s", error)
             return
         if isinstance(job, VerifyJob):
-            await self._verifier.give_up(job, why.reason)
+            await self._verifier.give_up(job, why)
         elif isinstance(job, TaskJob) and job.redo:
             await self._concessions.forgo(job, why.reason)
         elif not (_can_be_spared(envelope, why) and await self._conceded(job, why)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -210,6 +211,23 @@ async def test_a_node_that_is_away_leaves_the_verdict_open(house: Archive, video
     found = await house.verified(video)
     assert (found.verdict, found.faults) == (Verdict.UNCERTAIN, ())
     assert found.unreachable == (node_id,)
+    mark = await house.storage.client.get(keys.unverified(video.id))
+    assert mark, "nobody will look again"
+    assert int(mark.value) > found.finished_at_ms
+
+
+async def test_a_ring_that_is_away_for_all_attempts_leaves_the_verdict_open(house: Archive, video: Video):
+    house.worker.kill()
+    for node in house.storage.nodes:
+        node.server.kill()
+    impatient = replace(house.worker, command=[*house.worker.command, "--max-attempts", "1"], process=None)
+    impatient.start()
+    try:
+        found = await house.verified(video)
+    finally:
+        impatient.kill()
+    assert (found.verdict, found.cut_short) == (Verdict.UNCERTAIN, True)
+    assert found.reason
     mark = await house.storage.client.get(keys.unverified(video.id))
     assert mark, "nobody will look again"
     assert int(mark.value) > found.finished_at_ms

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from services.shared.filenames import final_file, init_file, segment_file
@@ -180,3 +182,23 @@ def test_what_nothing_can_mend_is_told_apart_from_what_nodes_go_on_with():
     outcomes = [Outcome.BEYOND_REPAIR, Outcome.BEYOND_REPAIR, Outcome.OPEN]
     assert [one.outcome for one in resigned] == outcomes
     assert all(one.problem for one in resigned[:2])
+
+
+@pytest.mark.parametrize(
+    ("found", "end", "again"),
+    [
+        (record(), {}, False),
+        (record(unreachable=("a",)), {}, True),
+        (record(), {"reason": "No node answers.", "cut_short": True}, True),
+        (record(fault(), unreachable=("a",)), {"reason": "No node answers.", "cut_short": True}, True),
+        (record(), {"reason": "It ends each worker."}, False),
+        (record(unreachable=("a",)), {"reason": "It ends each worker."}, False),
+        (record(fault(), unreachable=("a",)), {}, False),
+    ],
+)
+def test_somebody_looks_again_where_what_was_away_may_come_back(
+    found: Verification, end: dict[str, Any], *, again: bool
+):
+    concluded = found.concluded(now_ms=2, **end)
+    assert concluded.is_worth_another_look is again
+    assert not concluded.begun_again().cut_short

@@ -18,7 +18,7 @@ from services.shared.errors import FencedError, NotFoundError, UnavailableError
 from services.shared.etcd import EtcdClient, delete_op, exists, put_op, unchanged, value_is
 from services.shared.etcd import Op as EtcdOp
 from services.shared.verification import Verification
-from services.shared.video import Verdict, Video
+from services.shared.video import Video
 
 VERIFY: Final = "verify"
 """The name of the job, in claims and starts."""
@@ -97,8 +97,8 @@ class Verifications:
     ) -> Video:
         """Record the verdict, with the verification and with the video, in one transaction.
 
-        Where nodes were away, the video stays marked, and somebody is asked again later. Where all is well
-        and originals are not kept, this one's is marked to be dropped.
+        Where nodes or all of the ring were away, the video stays marked, and somebody is asked again later.
+        Where all is well and originals are not kept, this one's is marked to be dropped.
 
         Returns:
             The video's record.
@@ -108,8 +108,9 @@ class Verifications:
             UnavailableError: the video's record is changed by too many at once.
         """
         key, mark = keys.verification(before.video_id), keys.unverified(before.video_id)
-        again = record.verdict is Verdict.UNCERTAIN and not record.reason
-        marked = put_op(mark, str(now_ms() + _AGAIN_AFTER_MS).encode()) if again else delete_op(mark)
+        again_at_ms = now_ms() + _AGAIN_AFTER_MS
+        again = record.is_worth_another_look
+        marked = put_op(mark, str(again_at_ms).encode()) if again else delete_op(mark)
         for _ in range(_SWAP_ATTEMPTS):
             kv = await self._etcd.get(keys.video(before.video_id))
             if kv is None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from typing import Final
 
-from services.shared.broker import Broker
+from services.shared.broker import Broker, Dead
 from services.shared.catalog import (
     VERIFY,
     Catalog,
@@ -22,7 +22,7 @@ from services.shared.catalog import (
 from services.shared.content import ContentStore
 from services.shared.content.holders import Holders
 from services.shared.dispatch import Dispatcher
-from services.shared.errors import FencedError, NotFoundError
+from services.shared.errors import FencedError, NotFoundError, UnavailableError
 from services.shared.messages import JOB_QUEUES, LATE_QUEUE, VerifyJob
 from services.shared.telemetry import Counter
 from services.shared.topology import Topology
@@ -99,15 +99,17 @@ class Verifier:
         if not done:  # asked for only now: whoever gets the message must find the claim given back
             await self._dispatcher.verification(video)
 
-    async def give_up(self, job: VerifyJob, reason: str) -> None:
-        """Record that a video could not be verified, and why.
+    async def give_up(self, job: VerifyJob, why: Dead) -> None:
+        """Record that a video could not be verified, and why. Where that passes, it is looked at again later.
 
         Raises:
             UnavailableError: etcd is away; ask again.
         """
         try:
             opened = await self._verifications.open(await self._catalog.get(job.video_id))
-            await self._conclude(opened, opened.record, reason=reason)
+            cut_short = isinstance(why.cause, UnavailableError)
+            concluded = opened.record.concluded(now_ms=now_ms(), reason=why.reason, cut_short=cut_short)
+            await self._conclude(opened, concluded)
         except (NotFoundError, FencedError):
             return
 
@@ -127,7 +129,7 @@ class Verifier:
             record = await self._mended(case, course) if course.record.mend else course.record
         except OthersFirst:
             return False
-        await self._conclude(course.opened, record)
+        await self._conclude(course.opened, record.concluded(now_ms=now_ms()))
         return True
 
     async def _case(self, video: Video) -> Case:
@@ -153,8 +155,7 @@ class Verifier:
     def _copies(self, case: Case) -> Copies:
         return Copies(topology=self._topology, holders=self._holders, video_id=case.video.id)
 
-    async def _conclude(self, opened: OpenVerification, record: Verification, *, reason: str = "") -> None:
-        concluded = record.concluded(now_ms=now_ms(), reason=reason)
+    async def _conclude(self, opened: OpenVerification, concluded: Verification) -> None:
         video = await self._verifications.conclude(opened, concluded, keep_original=self._keep_original)
         _tell(video, concluded)
         await self._dispatcher.news(video)

@@ -1,4 +1,4 @@
-"""What is known of the cluster as the message that operators get. Pure."""
+"""What is known of the cluster as the message that operators get. Asks nobody."""
 
 from __future__ import annotations
 

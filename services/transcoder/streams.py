@@ -10,7 +10,7 @@ from typing import Any, Final
 from services.shared.errors import UnsupportedMediaError
 from services.shared.languages import known_language
 from services.shared.tracks import SoundRole
-from services.transcoder.command import MAX_PIXELS, MAX_STREAMS
+from services.transcoder.command.inputs import MAX_PIXELS, MAX_STREAMS
 from services.transcoder.source import AudioFacts, Span, TextFacts, is_seekable
 
 UNDECODABLE: Final = "None of the file's pictures can be decoded."

@@ -17,9 +17,6 @@ from services.shared.errors import InvalidRequestError
 if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks  # exists for type checkers only
 
-if TYPE_CHECKING:
-    from python_multipart.multipart import MultipartCallbacks
-
 _FORM: Final = b"multipart/form-data"
 _DISPOSITION: Final = b"content-disposition"
 

@@ -1,4 +1,4 @@
-"""The cluster's state in words, for its page. Pure."""
+"""The cluster's state in words, for its page. Asks nobody."""
 
 from __future__ import annotations
 

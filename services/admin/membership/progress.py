@@ -1,4 +1,4 @@
-"""How far a change is, from what its sources report. Pure."""
+"""How far a change is, from what its sources report. Asks nobody."""
 
 from __future__ import annotations
 

@@ -115,7 +115,7 @@ class TranscoderSettings(Settings):
     """Memory for source bytes read from the ring."""
     ladder: str = Field(default="h264", min_length=1)
     """What videos are encoded in: codec profiles, comma separated (h264, hevc, vp9, av1, h264_nvenc, …), or
-    the path of a TOML file. See docs/transcoding.md."""
+    the path of a TOML file. See docs/codecs.md."""
     per_title: bool = False
     """Encode videos that look as good with less quality so, judged by samples of each."""
     max_pixels: int = Field(default=8192 * 4608, gt=0)

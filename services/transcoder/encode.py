@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from services.shared.captions import Caption
@@ -67,7 +67,8 @@ async def encode_piece(
 
     If the result is not exactly what was planned, the next seek point further back is tried. The piece
     that reaches the end of the source may be shorter than planned, if all seek points agree that there is
-    no more: damaged and truncated sources are.
+    no more: damaged and truncated sources are. Where there is one seek point only, a second run has to
+    agree; of its lowest rendition, so that it takes little more than decoding.
 
     Raises:
         UnfitPieceError: no seek point gave the planned frames: this source needs a plan with a single piece.
@@ -75,20 +76,44 @@ async def encode_piece(
         TritonTubeError: whatever the sink raised.
     """
     once = OnceSink(sink)
-    shorter: Encoded | None = None
+    limits = limits or job.limits
+    shorter: list[Encoded] = []
     failures: list[str] = []
     for seek_s in job.piece.seeks_s:
         try:
-            encoded = await _attempt(job, once, seek_s, limits or job.limits, on_progress)
+            encoded = await _attempt(job, once, seek_s, limits, on_progress)
         except (MismatchError, ExitError) as error:
-            failures.append(f"from {seek_s}: {error}\n{notes_of(error)}")
+            failures.append(_account(seek_s, error))
         else:
             if _is_complete(job, encoded):
                 return encoded
-            shorter = encoded
-    if shorter is None:
-        raise UnfitPieceError(f"Piece {job.piece.index} could not be cut out.", detail="\n".join(failures))
-    return shorter
+            shorter.append(encoded)
+    if not failures and len(shorter) == 1:
+        shorter.append(await _repeated(job, once, limits))
+    lengths = sorted({encoded.frames for encoded in shorter})
+    if failures or len(lengths) != 1:
+        detail = "\n".join((f"Shorter runs have {lengths} frames.", *failures))
+        raise UnfitPieceError(f"Piece {job.piece.index} could not be cut out.", detail=detail)
+    return shorter[0]
+
+
+async def _repeated(job: PieceJob, sink: SegmentSink, limits: Limits) -> Encoded:
+    """A piece with one seek point, made once more, in its lowest rendition only.
+
+    Raises:
+        UnfitPieceError: that failed, where it had been made before.
+    """
+    (seek_s,) = job.piece.seeks_s
+    lowest = job.piece.model_copy(update={"renditions": job.piece.renditions[:1]})
+    try:
+        return await _attempt(replace(job, piece=lowest), sink, seek_s, limits, None)
+    except (MismatchError, ExitError) as error:
+        message = f"Piece {job.piece.index} came out shorter once, and failed when it was repeated."
+        raise UnfitPieceError(message, detail=_account(seek_s, error)) from error
+
+
+def _account(seek_s: float | None, error: Exception) -> str:
+    return f"from {seek_s}: {error}\n{notes_of(error)}"
 
 
 async def _attempt(
@@ -138,8 +163,5 @@ def _shape(job: PieceJob, name: str) -> Shape:
 
 
 def _is_complete(job: PieceJob, encoded: Encoded) -> bool:
-    """Whether the frames are all there; rounding at the end of the source may cost a few."""
-    if job.piece.end_frame is not None:
-        return True
-    tolerance = max(1, job.plan.fps.num // job.plan.fps.den)
-    return job.piece.first_frame + encoded.frames >= job.plan.frames - tolerance
+    """Whether the frames are all there; rounding at the end of the source may cost one."""
+    return job.piece.end_frame is not None or encoded.frames >= job.frames - 1

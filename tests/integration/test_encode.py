@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,11 @@ async def job_for_last_piece(folder: Path, **changes: Any) -> PieceJob:
     segments = before_last.segments + last.segments
     piece = before_last.model_copy(update={"end_frame": None, "segments": segments, **changes})
     return PieceJob(source=source, plan=plan, piece=piece)
+
+
+def longer_than_its_source(job: PieceJob, *, frames: int = 300) -> PieceJob:
+    """The job, by a plan that expects more than there is."""
+    return replace(job, plan=job.plan.model_copy(update={"frames": job.plan.frames + frames}))
 
 
 async def test_renditions_made_from_one_decode_are_each_what_a_single_run_makes(source_folder, tmp_path):
@@ -111,9 +117,54 @@ async def test_a_piece_whose_decoder_configuration_differs_from_the_others_is_gi
 
 async def test_the_last_piece_may_be_shorter_than_planned(source_folder):
     job = await job_for_last_piece(source_folder)
-    longer = job.plan.model_copy(update={"frames": job.plan.frames + 300})
-    encoded = await encode_piece(PieceJob(source=job.source, plan=longer, piece=job.piece), Collector())
+    encoded = await encode_piece(longer_than_its_source(job), Collector())
     assert job.piece.first_frame + encoded.frames == job.plan.frames
+
+
+async def test_a_shorter_piece_that_fails_from_another_seek_point_is_given_up(source_folder):
+    job = longer_than_its_source(await job_for_last_piece(source_folder))
+    piece = job.piece.model_copy(update={"seeks_s": (job.piece.seeks_s[0], 16.0)})
+    with pytest.raises(UnfitPieceError):
+        await encode_piece(replace(job, piece=piece), Collector())
+
+
+async def test_a_last_piece_with_a_few_frames_missing_is_tried_from_the_next_seek_point(source_folder):
+    job = longer_than_its_source(await job_for_last_piece(source_folder), frames=5)
+    piece = job.piece.model_copy(update={"seeks_s": (job.piece.seeks_s[0], 16.0)})
+    with pytest.raises(UnfitPieceError):
+        await encode_piece(replace(job, piece=piece), Collector())
+
+
+async def test_a_video_that_ends_earlier_than_planned_is_taken_as_a_single_piece(source_folder):
+    source, plan, _ = await planned(MP4.make(source_folder))
+    job = longer_than_its_source(PieceJob(source=source, plan=plan, piece=whole(plan)))
+    assert (await encode_piece(job, Collector())).frames == plan.frames
+
+
+class Completing(Collector):
+    """A sink that puts the whole of a source in the place of its beginning, as soon as that is read."""
+
+    def __init__(self, part: Path, source: Path) -> None:
+        super().__init__()
+        self._part = part
+        self._source = source
+
+    async def init(self, track: str, data: bytes) -> None:
+        await super().init(track, data)
+        if self._source.exists():
+            self._source.replace(self._part)
+
+
+async def test_a_single_piece_that_is_longer_when_it_is_made_again_is_given_up(source_folder, tmp_path):
+    original = Recipe(name="growing", muxer=("-f", "matroska")).make(source_folder)
+    source, plan, _ = await planned(original)
+    part, all_of_it = tmp_path / "part", tmp_path / "all"
+    data = original.read_bytes()
+    all_of_it.write_bytes(data)
+    part.write_bytes(data[: len(data) // 2])
+    job = PieceJob(source=replace(source, location=str(part)), plan=plan, piece=whole(plan))
+    with pytest.raises(UnfitPieceError):
+        await encode_piece(job, Completing(part, all_of_it))
 
 
 async def test_the_account_of_a_piece_adds_up(source_folder):

@@ -82,10 +82,30 @@ def parse(text: str) -> tuple[Cue, ...]:
     Raises:
         InvalidRequestError: there are no cues in it, or too many, or one is too long.
     """
-    cues = sorted(_cues(text), key=lambda cue: (cue.start_ms, cue.end_ms))
+    cues: list[Cue] = []
+    for block in _blocks(text):
+        cues += _cue(block)
+        if len(cues) > MAX_CUES:
+            raise InvalidRequestError(f"The file has more than {MAX_CUES} captions.")
     if not cues:
         raise InvalidRequestError("There are no captions in this file: WebVTT and SubRip are understood.")
-    return tuple(cues)
+    return _in_order(cues)
+
+
+def salvaged(text: str) -> tuple[tuple[Cue, ...], int]:
+    """The cues of a file that nobody can be asked to mend, perhaps none, in the order of their times.
+
+    Returns:
+        The cues, and how many were left out because they are too long, or too many.
+    """
+    cues: list[Cue] = []
+    left_out = 0
+    for block in _blocks(text):
+        try:
+            cues += _cue(block)
+        except InvalidRequestError:
+            left_out += 1
+    return _in_order(cues[:MAX_CUES]), left_out + len(cues[MAX_CUES:])
 
 
 def shifted(cues: Iterable[Cue], *, by_ms: int, end_ms: int) -> tuple[Cue, ...]:
@@ -114,30 +134,28 @@ def timestamp(time_ms: int) -> str:
     return f"{hours:02}:{minutes:02}:{seconds:02}.{milliseconds:03}"
 
 
-def _cues(text: str) -> Iterator[Cue]:
+def _blocks(text: str) -> Iterator[list[str]]:
+    """The lines between blank ones."""
     unified = text.replace("\r\n", "\n").replace("\r", "\n").replace("\0", "\ufffd")
-    count = 0
     for block in _BLANK_LINES.split(unified.strip("\n")):
-        cue = _cue(block.split("\n"))
-        if cue is None:
-            continue
-        count += 1
-        if count > MAX_CUES:
-            raise InvalidRequestError(f"The file has more than {MAX_CUES} captions.")
-        yield cue
+        yield block.split("\n")
 
 
-def _cue(lines: list[str]) -> Cue | None:
-    """The cue in a block: perhaps a line that names it, then its times, then its text."""
+def _in_order(cues: Iterable[Cue]) -> tuple[Cue, ...]:
+    return tuple(sorted(cues, key=lambda cue: (cue.start_ms, cue.end_ms)))
+
+
+def _cue(lines: list[str]) -> tuple[Cue, ...]:
+    """The cue in a block, if there is one: perhaps a line that names it, then its times, then its text."""
     for number, line in enumerate(lines[:2]):
         if timing := _TIMING.fullmatch(line):
             start_ms, end_ms = _ms(timing.groups()[:4]), _ms(timing.groups()[4:8])
             text = _clean(lines[number + 1 :])
             if not text or start_ms >= end_ms:
-                return None
+                return ()
             settings = " ".join(_SETTING.findall(timing["settings"]))
-            return Cue(start_ms=start_ms, end_ms=end_ms, text=text, settings=settings)
-    return None
+            return (Cue(start_ms=start_ms, end_ms=end_ms, text=text, settings=settings),)
+    return ()
 
 
 def _ms(parts: tuple[str | None, ...]) -> int:

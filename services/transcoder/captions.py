@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from time import monotonic
+from typing import Final
 
 from services.shared import webvtt
 from services.shared.captions import TextTrack
@@ -17,7 +19,13 @@ from services.transcoder.process import Chunks, ExitError, Limits, run_ffmpeg
 
 log = logging.getLogger(__name__)
 
-_MILLISECONDS = 1000
+_MILLISECONDS: Final = 1000
+
+_DRAWING: Final = re.compile(
+    r"(?<!\w)m(?:[ \t]+-?[\d.]+){2}[ \t]+[lbs](?:[ \t]+(?:[mnlbspc](?!\w)|-?[\d.]+))+"
+)
+"""A drawing of SubStation Alpha, `m 0 0 l 100 0 100 100`: ffmpeg takes it for words and leaves out the tag
+that tells. See http://www.tcax.org/docs/ass-specs.htm, "Drawing tags"."""
 
 
 async def take_captions(source: Input, plan: Plan, *, limits: Limits) -> dict[TextTrack, bytes]:
@@ -38,7 +46,7 @@ async def take_captions(source: Input, plan: Plan, *, limits: Limits) -> dict[Te
     for track in () if taken or len(plan.texts) == 1 else plan.texts:
         left_s = end_s - monotonic()
         taken |= await _taken(source, [track], replace(limits, wall_s=left_s)) if left_s > 0 else {}
-    files = {track: _on_the_grid(text, plan) for track, text in taken.items()}
+    files = {track: _on_the_grid(track, text, plan) for track, text in taken.items()}
     return {track: file for track, file in files.items() if file}
 
 
@@ -57,13 +65,16 @@ async def _taken(source: Input, tracks: Sequence[TextTrack], limits: Limits) -> 
     return {track: bytes(text.data) for track, text in zip(tracks, texts, strict=True)}
 
 
-def _on_the_grid(text: bytes, plan: Plan) -> bytes:
+def _on_the_grid(track: TextTrack, text: bytes, plan: Plan) -> bytes:
     """The captions from the video's first picture on, as far as it goes; empty if there are none."""
     zero_ms = round(plan.start_ticks * _MILLISECONDS * plan.time_base.num / plan.time_base.den)
     try:
-        cues = webvtt.parse(webvtt.decoded(text))
-    except RequestError:
+        cues, left_out = webvtt.salvaged(_DRAWING.sub("", webvtt.decoded(text)))
+    except RequestError as error:
+        log.warning("%s cannot be read: %s", _names([track]), error)
         return b""
+    if left_out:
+        log.warning("%s: %d were left out, too long or too many", _names([track]), left_out)
     shown = webvtt.shifted(cues, by_ms=-zero_ms, end_ms=round(plan.duration_s * _MILLISECONDS))
     return webvtt.written(shown) if shown else b""
 

@@ -66,3 +66,22 @@ async def test_a_stream_without_a_word_gives_no_captions(source_folder):
     assert (
         await taken(subtitled(FILM.make(source_folder), [Words(language="eng", sentences={9: "late"})])) == {}
     )
+
+
+async def test_drawings_are_no_captions_and_a_caption_beyond_all_measure_costs_no_other(
+    source_folder, caplog
+):
+    drawing = "m 0 0 l 100 0 100 -100 " * 40
+    words = Words(
+        language="eng",
+        sentences={
+            0: "{\\p1}" + drawing,
+            1: "Hello",
+            2: "{\\an7\\p2}m 0 0 b 1.5 2 3 4 5 6{\\p0}A sign",
+            3: "I'm 5 6 b or l",
+            4: "very long " * 300,
+        },
+    )
+    found = await taken(subtitled(FILM.make(source_folder), [words], codec="ass"))
+    assert [cue.text for cue in found["en"]] == ["Hello", "A sign", "I'm 5 6 b or l"]
+    assert "captions en: 1 were left out" in caplog.text

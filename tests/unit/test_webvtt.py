@@ -1,7 +1,7 @@
 import pytest
 
 from services.shared.errors import InvalidRequestError, TooLargeError
-from services.shared.webvtt import MAX_BYTES, Cue, decoded, parse, shifted, timestamp, written
+from services.shared.webvtt import MAX_BYTES, Cue, decoded, parse, salvaged, shifted, timestamp, written
 
 SRT = """1
 00:00:01,000 --> 00:00:02,500
@@ -78,6 +78,17 @@ def test_what_is_beyond_all_measure_is_refused():
         parse("00:01.000 --> 00:02.000\nx\n\n" * 20_001)
     with pytest.raises(TooLargeError):
         decoded(b" " * (MAX_BYTES + 1))
+
+
+def test_of_a_file_that_nobody_can_mend_the_rest_is_kept_and_what_is_left_out_counted():
+    long = "00:01.000 --> 00:02.000\n" + "x" * 2001
+    cues, left_out = salvaged(
+        f"WEBVTT\n\n00:03.000 --> 00:04.000\nlate\n\n{long}\n\n00:00.000 --> 00:01.000\na"
+    )
+    assert ([cue.text for cue in cues], left_out) == (["a", "late"], 1)
+    cues, left_out = salvaged("00:01.000 --> 00:02.000\nx\n\n" * 20_003)
+    assert (len(cues), left_out) == (20_000, 3)
+    assert salvaged("WEBVTT\n") == ((), 0)
 
 
 def test_tricks_with_brackets_take_no_time():

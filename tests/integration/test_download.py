@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import quote
 
@@ -102,10 +102,16 @@ async def uploaded(storage: StorageCluster, **changes: object) -> Video:
 async def finished(storage: StorageCluster, video: Video, made: Transcoded) -> Video:
     """Bring the records where the workers would have brought them."""
     await WorkBook(storage.client).write_plan(video.id, made.plan, [*made.tasks])
+    return await published(storage, video, made)
+
+
+async def published(storage: StorageCluster, video: Video, made: Transcoded) -> Video:
+    """Offer what is made to viewers."""
 
     async def measure(before: Video) -> Measured:
-        begun = before.moved_to(Status.PROCESSING, now_ms=now_ms(), renditions=made.plan.renditions)
-        ready = begun.moved_to(Status.READY, now_ms=now_ms())
+        ready = before
+        for status in (Status.PROCESSING, Status.READY) if before.status is not Status.READY else ():
+            ready = ready.moved_to(status, now_ms=now_ms(), renditions=made.plan.renditions)
         return Measured(video=ready, availability=availability(made.plan, [*made.tasks]))
 
     return await Catalog(storage.client).publish(video.id, measure)
@@ -203,6 +209,21 @@ async def test_an_original_that_was_not_kept_is_said_to_be_gone(http, storage):
     assert answer.status_code == 404
     assert answer.json()["detail"] == "The original of this video was not kept."
     assert (await http.get(f"/api/videos/{video.id}")).json()["links"]["original"] is None
+
+
+async def test_a_sound_track_that_has_come_back_is_in_the_download_too(http, storage, film, tmp_path):
+    made = film.made
+    back = made.plan.audio[1].name
+    video, path = await uploaded(storage), tmp_path / "movie.mp4"
+    async with storage.content() as content:
+        await put_tracks(content, video.id, made)
+    await finished(storage, video, replace(made, plan=made.plan.without(back)))
+    for sounds in (1, 2):
+        answer = await http.get(f"/content/{video.id}/download/180p.mp4")
+        path.write_bytes(answer.content)
+        assert len(probed(path, "stream=codec_type")) == 1 + sounds
+        await storage.client.put(keys.plan(video.id, made.plan.generation), made.plan.encode())
+        await published(storage, video, made)
 
 
 async def test_the_api_tells_where_downloads_are(http, film):

@@ -38,8 +38,9 @@ class Wanted:
 
     @property
     def key(self) -> str:
-        """What tells it from others. Tracks may be left out of a plan until its video is ready, not later."""
-        return f"{self.video_id}/{self.plan.generation}/{self.rendition.name}"
+        """What tells it from others. A sound track that was left out may come back at any time."""
+        sounds = "+".join(sound.name for sound in self.plan.audio)
+        return f"{self.video_id}/{self.plan.generation}/{self.rendition.name}/{sounds}"
 
 
 class Movies:

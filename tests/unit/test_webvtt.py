@@ -1,7 +1,17 @@
 import pytest
 
 from services.shared.errors import InvalidRequestError, TooLargeError
-from services.shared.webvtt import MAX_BYTES, Cue, decoded, parse, salvaged, shifted, timestamp, written
+from services.shared.webvtt import (
+    CHARSETS,
+    MAX_BYTES,
+    Cue,
+    decoded,
+    parse,
+    salvaged,
+    shifted,
+    timestamp,
+    written,
+)
 
 SRT = """1
 00:00:01,000 --> 00:00:02,500
@@ -116,16 +126,28 @@ def test_what_is_written_is_webvtt_and_reads_as_before():
         ("\ufeffé".encode(), "utf-8"),
         ("é".encode("utf-16"), "utf-8"),
         ("é".encode("windows-1252"), "windows-1252"),
+        ("é".encode("iso-8859-1"), "ISO_8859-1"),
     ],
 )
 def test_text_is_read_in_the_encoding_that_it_says_or_that_is_said(data, charset):
     assert decoded(data, charset=charset) == "é"
 
 
-@pytest.mark.parametrize("charset", ["utf-8", "no-such-thing", "hex", "utf-16"])
+@pytest.mark.parametrize("charset", ["utf-8", "no-such-thing", "hex", "utf-16", "punycode"])
 def test_text_in_another_encoding_is_refused_with_what_to_do(charset):
     with pytest.raises(InvalidRequestError, match="charset=windows-1252"):
         decoded("é!".encode("windows-1252") + b"x", charset=charset)
+
+
+@pytest.mark.parametrize("charset", sorted(CHARSETS))
+def test_every_encoding_on_the_list_is_known_and_takes_no_time(charset):
+    text = "x" * (MAX_BYTES // 4)
+    assert decoded(text.encode(charset), charset=charset) == text
+
+
+def test_an_encoding_that_takes_minutes_is_refused_at_once():
+    with pytest.raises(InvalidRequestError, match="charset=windows-1252"):
+        decoded(b"x-" + b"a" * (MAX_BYTES - 2), charset="punycode")
 
 
 def test_times_have_hours_from_the_beginning():

@@ -6,7 +6,18 @@ import asyncio
 
 import pytest
 
-from services.shared.catalog import NO_ERRAND, PLAN, Catalog, Errand, Measured, Starts, WorkBook, keys, now_ms
+from services.shared.catalog import (
+    NO_ERRAND,
+    PLAN,
+    Catalog,
+    Errand,
+    Measured,
+    Starts,
+    Verifications,
+    WorkBook,
+    keys,
+    now_ms,
+)
 from services.shared.errors import ConflictError, FencedError, NotFoundError, PermanentJobError
 from services.shared.etcd import EtcdClient
 from services.shared.plan import Availability, Plan, Rational
@@ -382,6 +393,41 @@ async def test_lost_work_is_asked_for_by_one_caller_only(book):
         *(book.republishable(video_id, 0, "piece-00000", before_ms=now) for _ in range(4))
     )
     assert sum(task is not None for task in asked) == 1
+
+
+async def test_no_clock_that_was_ahead_keeps_lost_work_from_being_asked_for(catalog, book, etcd_client):
+    now = now_ms()
+    tomorrow, before_ms = now + 86_400_000, now - 60_000
+    video = await uploaded(catalog, etcd_client)
+    await catalog.change(video.id, lambda now: now.model_copy(update={"updated_at_ms": tomorrow}))
+    assert await catalog.touch(video.id, before_ms=before_ms)
+    assert not await catalog.touch(video.id, before_ms=before_ms)
+    ahead, on_time = (
+        task.model_copy(update={"published_at_ms": told})
+        for task, told in zip(tasks(2), (tomorrow, now + 2000), strict=True)
+    )
+    await book.write_plan(video.id, plan(), [ahead, on_time])
+    assert await book.republishable(video.id, 0, ahead.name, before_ms=before_ms)
+    assert not await book.republishable(video.id, 0, ahead.name, before_ms=before_ms)
+    assert not await book.republishable(video.id, 0, on_time.name, before_ms=before_ms)
+
+
+async def test_no_clock_that_was_ahead_keeps_others_from_sweeping(book, etcd_client):
+    await etcd_client.put(keys.SWEEP, str(now_ms() + 86_400_000).encode())
+    assert await book.begin_sweep(interval_ms=60_000)
+    assert not await book.begin_sweep(interval_ms=60_000)
+
+
+async def test_a_video_that_is_to_be_verified_later_is_left_alone_but_not_until_a_wrong_clock_says_so(
+    catalog, etcd_client
+):
+    verifications, minute_ms = Verifications(etcd_client), 60_000
+    video, now = await uploaded(catalog, etcd_client), now_ms()
+    for told_ms, due in ((now + 59 * minute_ms, False), (now + 24 * 60 * minute_ms, True)):
+        await etcd_client.put(keys.unverified(video.id), str(told_ms).encode())
+        unserved = await verifications.unserved(before_ms=now - minute_ms)
+        assert (video.id in unserved) is due
+        assert await verifications.touch(video.id, before_ms=now - minute_ms) is due
 
 
 async def test_what_is_published_last_was_measured_last(catalog, etcd_client):

@@ -13,9 +13,9 @@ from typing import Final
 
 from services.shared.catalog import keys
 from services.shared.catalog.originals import dispensable_ops
-from services.shared.catalog.videos import now_ms
+from services.shared.catalog.videos import is_older, now_ms
 from services.shared.errors import FencedError, NotFoundError, UnavailableError
-from services.shared.etcd import EtcdClient, delete_op, exists, put_op, unchanged, value_is
+from services.shared.etcd import EtcdClient, KeyValue, delete_op, exists, put_op, unchanged, value_is
 from services.shared.etcd import Op as EtcdOp
 from services.shared.verification import Verification
 from services.shared.video import Video
@@ -133,15 +133,19 @@ class Verifications:
     async def unserved(self, *, before_ms: int) -> Sequence[str]:
         """Ids of videos to be verified whose last message is older than `before_ms`."""
         found = self._etcd.range(keys.UNVERIFIED)
-        return [kv.key.removeprefix(keys.UNVERIFIED) async for kv in found if int(kv.value) < before_ms]
+        return [kv.key.removeprefix(keys.UNVERIFIED) async for kv in found if _is_due(kv, before_ms)]
 
     async def touch(self, video_id: str, *, before_ms: int) -> bool:
         """Note that somebody is asked again. False: another caller did, or it is no longer wanted."""
         kv = await self._etcd.get(keys.unverified(video_id))
-        if kv is None or int(kv.value) >= before_ms:
+        if kv is None or not _is_due(kv, before_ms):
             return False
         result = await self._etcd.txn([unchanged(kv)], [put_op(kv.key, str(now_ms()).encode())])
         return result.succeeded
+
+
+def _is_due(mark: KeyValue, before_ms: int) -> bool:
+    return is_older(int(mark.value), than_ms=before_ms, meant_ahead_ms=_AGAIN_AFTER_MS)
 
 
 def _wanted(video: Video, asked: Verification) -> list[EtcdOp]:

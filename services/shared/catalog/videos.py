@@ -25,6 +25,8 @@ from services.shared.plan import Availability
 from services.shared.video import ACTIVE, Status, Video, check_video_id
 
 _SWAP_ATTEMPTS: Final = 20
+_CLOCKS_APART_MS: Final = 60_000
+"""A moment that is further ahead was told by a wrong clock: machines without NTP boot with those."""
 
 _NOTHING_MADE: Final[Mapping[str, object]] = {
     "progress": 0.0,
@@ -63,6 +65,17 @@ Measure = Callable[[Video], Awaitable[Measured]]
 def now_ms() -> int:
     """Milliseconds since 1970."""
     return int(time.time() * 1000)
+
+
+def is_older(told_ms: int, *, than_ms: int, meant_ahead_ms: int = 0) -> bool:
+    """Whether a moment was before `than_ms`, or is one that only a wrong clock can have told.
+
+    Args:
+        told_ms: by the clock of another machine.
+        than_ms: by our own.
+        meant_ahead_ms: how far in the future the moment may be by intention.
+    """
+    return told_ms < than_ms or told_ms > now_ms() + meant_ahead_ms + _CLOCKS_APART_MS
 
 
 class Catalog:
@@ -161,7 +174,7 @@ class Catalog:
         """Renew a record last changed before `before_ms`. False: it is newer, or another caller did."""
         kv = await self._record(video_id)
         video = Video.model_validate_json(kv.value)
-        if video.updated_at_ms >= before_ms:
+        if not is_older(video.updated_at_ms, than_ms=before_ms):
             return False
         return await self._swap(kv, video.model_copy(update={"updated_at_ms": now_ms()}), ())
 

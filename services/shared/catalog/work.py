@@ -15,7 +15,7 @@ from typing import Final
 
 from services.shared.catalog import keys
 from services.shared.catalog.tasklists import TaskLists
-from services.shared.catalog.videos import now_ms
+from services.shared.catalog.videos import is_older, now_ms
 from services.shared.errors import FencedError, NotFoundError, UnavailableError
 from services.shared.etcd import (
     Compare,
@@ -321,7 +321,7 @@ class WorkBook:
         if kv is None:
             return None
         task = Task.model_validate_json(kv.value)
-        if (task.done and not redo) or task.published_at_ms >= before_ms:
+        if (task.done and not redo) or not is_older(task.published_at_ms, than_ms=before_ms):
             return None
         later = task.model_copy(update={"published_at_ms": now_ms()})
         result = await self._etcd.txn([unchanged(kv)], [put_op(kv.key, later.encode())])
@@ -342,7 +342,7 @@ class WorkBook:
     async def begin_sweep(self, *, interval_ms: int) -> bool:
         """Whether a sweep is due, and this caller is the one to do it."""
         kv = await self._etcd.get(keys.SWEEP)
-        if kv and now_ms() - int(kv.value) < interval_ms:
+        if kv and not is_older(int(kv.value), than_ms=now_ms() - interval_ms):
             return False
         compare = unchanged(kv) if kv else absent(keys.SWEEP)
         result = await self._etcd.txn([compare], [put_op(keys.SWEEP, str(now_ms()).encode())])

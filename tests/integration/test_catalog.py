@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -18,8 +19,14 @@ from services.shared.catalog import (
     keys,
     now_ms,
 )
-from services.shared.errors import ConflictError, FencedError, NotFoundError, PermanentJobError
-from services.shared.etcd import EtcdClient
+from services.shared.errors import (
+    AmbiguousError,
+    ConflictError,
+    FencedError,
+    NotFoundError,
+    PermanentJobError,
+)
+from services.shared.etcd import EtcdClient, TxnResult
 from services.shared.plan import Availability, Plan, Rational
 from services.shared.task import Task, TaskKind, TaskResult
 from services.shared.tracks import Rendition
@@ -428,6 +435,32 @@ async def test_a_video_that_is_to_be_verified_later_is_left_alone_but_not_until_
         unserved = await verifications.unserved(before_ms=now - minute_ms)
         assert (video.id in unserved) is due
         assert await verifications.touch(video.id, before_ms=now - minute_ms) is due
+
+
+class Deaf(EtcdClient):
+    """A client that does not hear the answer to its next transaction, as when a leader dies."""
+
+    deaf = False
+
+    async def txn(self, *args: Any, **named: Any) -> TxnResult:
+        result = await super().txn(*args, **named)
+        deaf, self.deaf = self.deaf, False
+        if deaf:
+            raise AmbiguousError("The connection was cut.")
+        return result
+
+
+async def test_what_was_done_is_not_refused_because_nobody_heard_so(etcd):
+    async with Deaf.connect(etcd.endpoints) as client:
+        assert isinstance(client, Deaf)
+        catalog = Catalog(client)
+        video = await uploaded(catalog, client)
+        await catalog.fail(video.id, 0, "passing")
+        for change, status in ((catalog.retry, Status.UPLOADED), (catalog.cancel, Status.FAILED)):
+            client.deaf = True
+            after = await change(video.id)
+            assert (after.status, after.generation) == (status, 1)
+            assert await catalog.get(video.id) == after
 
 
 async def test_what_is_published_last_was_measured_last(catalog, etcd_client):

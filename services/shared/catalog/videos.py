@@ -354,6 +354,7 @@ class Catalog:
         return kv
 
     async def _swap(self, kv: KeyValue, after: Video, with_ops: Sequence[EtcdOp]) -> bool:
+        """Whether the record is now `after`. If not, the next round reads what became of it."""
         mark = keys.active(after.id)
         active = put_op(mark, b"") if after.work_remains else delete_op(mark)
         try:
@@ -361,7 +362,9 @@ class Catalog:
                 [unchanged(kv)], [put_op(keys.video(after.id), after.encode()), active, *with_ops]
             )
         except AmbiguousError:
-            return False  # the next round reads what became of it and decides again
+            # To decide again about what was done would be to refuse it.
+            found = await self._etcd.get(kv.key)
+            return found is not None and found.value == after.encode()
         return result.succeeded
 
 

@@ -15,6 +15,9 @@ from services.transcoder.source import KeyFrame
 _GAP_SAMPLE: Final = 10_000
 """Packets at the beginning from which the typical distance between frames is taken."""
 
+_BEFORE_ALL: Final = -(1 << 63)
+"""ffmpeg's time stamps have 64 bits, and all of a stream's may be negative."""
+
 
 class PacketScan:
     """Digests the list of packets line by line, keeping only what planning needs."""
@@ -25,8 +28,8 @@ class PacketScan:
         self._first: int | None = None
         self._start: int | None = None
         self._key_frames: list[KeyFrame] = []
-        self._last = 0
-        self._told_end = 0
+        self._last = _BEFORE_ALL
+        self._told_end = _BEFORE_ALL
         self.packets = 0
         """Pictures that are shown."""
 

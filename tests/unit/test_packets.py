@@ -34,3 +34,10 @@ async def test_only_the_last_picture_in_order_of_presentation_counts():
 
 async def test_a_single_picture_without_a_duration_ends_where_it_begins():
     assert (await scanned("7,7,N/A,K__")).end == 7
+
+
+async def test_a_stream_may_end_before_zero():
+    scan = await scanned("-120,-120,40,K__", "-80,-80,40,___")
+    assert (scan.start, scan.end, scan.open_ended) == (-120, -40, False)
+    silent = await scanned("-120,-120,N/A,K__", "-80,-80,N/A,___")
+    assert (silent.start, silent.end, silent.open_ended) == (-120, -40, True)

@@ -88,6 +88,8 @@ class Task(Record):
     """Of a sound track: only so many segments, for a beginning without delay; another task makes it whole."""
     segments_done: int = 0
     """Leading segments already in the ring (audio reports while it goes)."""
+    begun: bool = False
+    """Whether a worker has ever taken it: segments of its piece may be in the ring, where none changes."""
     published_at_ms: int = 0
     result: TaskResult | None = None
 

@@ -35,10 +35,10 @@ _YARDSTICK_LINES: Final = 480
 def ahead(tasks: Iterable[Task], claimed: Collection[str]) -> list[Task]:
     """The pieces that nobody has ever begun: those behind the furthest one that was done or is being done.
 
-    A piece must not change once somebody has encoded part of it.
+    A piece must not change once somebody has encoded part of it, even if nobody has it now.
     """
     tasks = [*tasks]
-    begun = [task.order for task in tasks if task.piece and (task.done or task.name in claimed)]
+    begun = [task.order for task in tasks if task.piece and (task.begun or task.done or task.name in claimed)]
     frontier = max(begun, default=-1)
     return [task for task in tasks if task.piece and not task.urgent and task.order > frontier]
 

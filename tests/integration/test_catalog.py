@@ -31,6 +31,7 @@ from services.shared.plan import Availability, Plan, Rational
 from services.shared.task import Task, TaskKind, TaskResult
 from services.shared.tracks import Rendition
 from services.shared.video import Source, Status, Video, new_video_id
+from tests.harness.videos import task_records
 from tests.harness.waiting import eventually
 
 SOURCE = Source(size_bytes=1, sha256="0" * 64, part_bytes=1 << 20, parts=1)
@@ -390,6 +391,20 @@ async def test_a_result_for_a_deleted_video_is_fenced(catalog, book, etcd_client
         with pytest.raises(FencedError):
             await book.finish(claim, RESULT)
     assert await book.tasks(video.id, 0) == []
+
+
+async def test_a_piece_that_was_begun_and_handed_back_is_not_made_coarser(book, etcd_client):
+    video_id, *pieces = new_video_id(), *(task for task in task_records() if task.piece)
+    [samples] = tasks(1)
+    await book.write_plan(video_id, plan(), [*pieces, samples])
+    async with etcd_client.lease(10) as lease:
+        given = {"worker": "w", "lease_id": lease.id}
+        await book.release(await book.claim(video_id, 0, pieces[0].name, **given))
+        judge = await book.claim(video_id, 0, samples.name, **given)
+        assert [await book.relieve(judge, task.name, 2) for task in pieces] == [
+            False,
+            *([True] * (len(pieces) - 1)),
+        ]
 
 
 async def test_lost_work_is_asked_for_by_one_caller_only(book):

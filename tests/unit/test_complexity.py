@@ -55,6 +55,11 @@ def test_pieces_in_front_of_others_that_were_begun_stay_as_they_are():
     assert orders(ahead(tasks, [])) == [3]
 
 
+def test_a_piece_that_was_begun_and_handed_back_stays_as_it_is():
+    tasks = [piece(0, done=True), piece(1).model_copy(update={"begun": True}), piece(2)]
+    assert orders(ahead(tasks, [])) == [2]
+
+
 def test_what_comes_first_is_never_changed():
     assert ahead([piece(0, urgent=True), piece(1, urgent=True)], []) == []
 

@@ -160,9 +160,12 @@ class WorkBook:
         task = Task.model_validate_json(kv.value)
         if task.done and not redo:
             raise FencedError(f"Task {name} is done already.")
+        begun = task.model_copy(update={"begun": True})
+        marked = [] if task.begun else [put_op(kv.key, begun.encode())]
         value = _claimed(worker, errand)
-        claim = Claim(video_id=video_id, generation=generation, task=task, value=value)
-        if not await self._seize(claim.key, value, errand, lease_id=lease_id, also=[unchanged(kv)]):
+        claim = Claim(video_id=video_id, generation=generation, task=begun, value=value)
+        as_read = [unchanged(kv)]
+        if not await self._seize(claim.key, value, errand, lease_id=lease_id, also=as_read, ops=marked):
             raise FencedError(f"Task {name} is in other hands.")
         return claim
 
@@ -299,7 +302,7 @@ class WorkBook:
         """
         kv = await self._etcd.get(keys.task(claim.video_id, claim.generation, name))
         task = Task.model_validate_json(kv.value) if kv else None
-        if kv is None or task is None or task.done or task.piece is None:
+        if kv is None or task is None or task.done or task.begun or task.piece is None:
             return False
         eased = task.model_copy(update={"piece": task.piece.model_copy(update={"relief": steps})})
         unbegun = absent(keys.claim(claim.video_id, claim.generation, name))
@@ -349,10 +352,17 @@ class WorkBook:
         return result.succeeded
 
     async def _seize(
-        self, key: str, value: bytes, errand: Errand, *, lease_id: int, also: Sequence[Compare] = ()
+        self,
+        key: str,
+        value: bytes,
+        errand: Errand,
+        *,
+        lease_id: int,
+        also: Sequence[Compare] = (),
+        ops: Sequence[EtcdOp] = (),
     ) -> bool:
         """Write a claim where there is none, or one that an earlier delivery of the message has led to."""
-        mine = [put_op(key, value, lease_id=lease_id)]
+        mine = [put_op(key, value, lease_id=lease_id), *ops]
         if (await self._etcd.txn([*also, absent(key)], mine)).succeeded:
             return True
         kv = await self._etcd.get(key) if errand.earlier else None

@@ -50,6 +50,9 @@ STANDARD_RATES: Final = tuple(
 """Output frame rates, ascending."""
 
 _RATE_TOLERANCE: Final = Fraction(1, 200)
+_TELLING_TICKS: Final = 1000
+"""A gap of so many ticks tells 30 from 30000/1001 pictures a second. One of 33 ms, or of 20 in QuickTime's
+1/600 s, may be either."""
 _SEGMENT_S: Final = 4
 _LONGEST_PIECE_SEGMENTS: Final = 4
 _LONGEST_CHEAP_PIECE_SEGMENTS: Final = 8
@@ -78,14 +81,16 @@ _REFRESH_KEY_FRAMES: Final = 2
 def frame_rate(video: VideoFacts) -> Rational:
     """The grid's rate: the source's own if it is a standard one, else one on which its pictures have a place.
 
-    The average rate decides if it is within 0.5 % of a standard rate, or if pictures come at even distances
-    and a standard rate is a multiple of theirs. Otherwise the typical distance counts, and the next standard
-    rate: a screen recording that mostly stands still must not lose its smooth parts. Rates above 60 are
-    halved until they are not.
+    The average rate decides if it is within 0.5 % of a standard rate, unless the typical distance is exactly
+    that of one slightly above it: then some pictures are missing. It also decides if pictures come at even
+    distances and a standard rate is a multiple of theirs. Otherwise the typical distance counts, and the
+    next standard rate: a screen recording that mostly stands still must not lose its smooth parts. Rates
+    above 60 are halved until they are not.
     """
     average = _average_rate(video)
     rate = (
-        _nearest_standard(average, _RATE_TOLERANCE)
+        _exact_standard(video, average)
+        or _nearest_standard(average, _RATE_TOLERANCE)
         or _standard_multiple(video, average)
         or _variable_rate(video, average)
     )
@@ -93,7 +98,7 @@ def frame_rate(video: VideoFacts) -> Rational:
 
 
 def is_steady(video: VideoFacts) -> bool:
-    """Whether pictures come at a standard rate on average, so that nothing else decides about the grid's."""
+    """Whether pictures come at a standard rate on average, but perhaps for a few that are missing."""
     return _nearest_standard(_average_rate(video), _RATE_TOLERANCE) is not None
 
 
@@ -107,6 +112,15 @@ def _mean_rate(video: VideoFacts) -> Rational:
     ticks = max(video.end - video.start, 1)
     rate = Fraction(max(video.packets, 1) * video.time_base.den, ticks * video.time_base.num)
     return Rational(num=rate.numerator, den=rate.denominator)
+
+
+def _exact_standard(video: VideoFacts, average: Fraction) -> Fraction | None:
+    """The standard rate that the typical distance tells of, if the average is lower by no more than 0.5 %."""
+    if video.typical_gap < _TELLING_TICKS:
+        return None
+    typical = _typical_rate(video)
+    nearly = 0 <= typical - average <= typical * _RATE_TOLERANCE
+    return typical if nearly and typical in STANDARD_RATES else None
 
 
 def _standard_multiple(video: VideoFacts, average: Fraction) -> Fraction | None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 from itertools import pairwise
+from statistics import median
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,9 +11,10 @@ from services.shared.plan import Plan, Rational
 from services.shared.task import Task
 from services.transcoder.ladder import H264
 from services.transcoder.source import KeyFrame, SourceInfo, VideoFacts
-from services.transcoder.timeline import STANDARD_RATES, make_plan, make_tasks, seeks
+from services.transcoder.timeline import STANDARD_RATES, frame_rate, make_plan, make_tasks, seeks
 
 TIME_BASES = [Rational(num=1, den=den) for den in (1000, 12_800, 15_360, 30_000, 90_000)]
+QUICKTIME = Rational(num=1, den=600)
 
 
 @st.composite
@@ -39,6 +41,46 @@ def videos(draw) -> VideoFacts:
 def planned(video: VideoFacts, workers: int) -> tuple[Plan, tuple[Task, ...]]:
     plan = make_plan(SourceInfo(format_name="mov,mp4", video=video, audio=()), generation=1, encoder="x")
     return plan, make_tasks(plan, video, workers=workers)
+
+
+def shown_at(rate: Fraction, time_base: Rational, missing: set[int]) -> list[int]:
+    """When the pictures of 40 s or more are shown, all but some of them, in ticks."""
+    tick = Fraction(time_base.num, time_base.den)
+    return [round(n / (rate * tick)) for n in range(2500) if n not in missing]
+
+
+def facts_of(times: list[int], rate: Fraction, time_base: Rational) -> VideoFacts:
+    tick = Fraction(time_base.num, time_base.den)
+    return VideoFacts(
+        codec="h264",
+        width=640,
+        height=360,
+        time_base=time_base,
+        start=times[0],
+        end=round(times[-1] + 1 / (rate * tick)),
+        packets=len(times),
+        typical_gap=int(median(after - before for before, after in pairwise(times))),
+        key_frames=(KeyFrame(pts=times[0], dts=times[0]),),
+    )
+
+
+@given(st.sampled_from(STANDARD_RATES), st.sampled_from([*TIME_BASES, QUICKTIME]))
+def test_a_standard_rate_is_the_grids_whatever_the_time_base_can_tell(rate, time_base):
+    found = frame_rate(facts_of(shown_at(rate, time_base, set()), rate, time_base))
+    assert Fraction(found.num, found.den) == rate
+
+
+@given(
+    st.sampled_from([24, 25, 30, 60, Fraction(30_000, 1001)]),
+    st.sets(st.integers(1, 2498), max_size=10),
+)
+def test_a_few_missing_pictures_cost_no_others_where_time_stamps_are_fine(rate, missing):
+    time_base = Rational(num=1, den=90_000)
+    times = shown_at(rate := Fraction(rate), time_base, missing)
+    found = frame_rate(facts_of(times, rate, time_base))
+    assert Fraction(found.num, found.den) == rate
+    slots = {round(Fraction(time, 90_000) * rate) for time in times}
+    assert len(slots) == len(times)
 
 
 @given(videos(), st.integers(1, 50))

@@ -43,9 +43,13 @@ class Vigil:
             if not working.done():
                 watching.result()
         finally:
-            working.cancel()
+            ended = working.cancel()
             watching.cancel()
             await asyncio.wait({working, watching})
+            _look_at(watching)
+            error = _look_at(working)
+            if ended and error:
+                log.warning("work that was ended did not end well: %r", error)
         return working.result()
 
     async def _watch(self, key: str, check: Check) -> NoReturn:
@@ -60,3 +64,8 @@ class Vigil:
         async with aclosing(self._etcd.follow(key)) as news:
             async for _ in news:
                 await check()
+
+
+def _look_at(task: asyncio.Task[Any]) -> BaseException | None:
+    """What a task that is over has raised; one that nobody looks at is reported by asyncio as forgotten."""
+    return None if task.cancelled() else task.exception()

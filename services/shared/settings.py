@@ -124,10 +124,11 @@ class TranscoderSettings(Settings):
     """Of a job, before it becomes a dead letter."""
     stall_timeout_s: float = Field(default=60.0, gt=0)
     """ffmpeg is killed when it makes no progress for so long."""
-    job_timeout_s: float = Field(default=20 * 60.0, gt=0, le=29 * 60)
-    """Wall time of one ffmpeg run; under the broker's acknowledgement timeout of 30 minutes."""
+    job_timeout_s: float = Field(default=20 * 60.0, gt=0, le=24 * 3600)
+    """Wall time of one ffmpeg run over up to a minute of film, ten of sound, or 8 GiB to read; over more it
+    may take more, in proportion, up to a day."""
     job_cpu_s: int | None = Field(default=None, gt=0)
-    """Processor time of one ffmpeg run (None: its wall time on every core)."""
+    """Processor time of such a run (None: its wall time on every core)."""
     job_memory_bytes: int = Field(default=8 * GIB, ge=256 * MIB)
     """Memory that one ffmpeg run may ask for: 600 MiB do for pictures of 1080p, 2 GiB for 2160p."""
     niceness: int = Field(default=10, ge=0, le=19)

@@ -13,11 +13,8 @@ from services.transcoder import command
 from services.transcoder.command import Input
 from services.transcoder.encode import Encoded, finished
 from services.transcoder.piping import piped
-from services.transcoder.process import ExitError, Limits, Progress, run_ffmpeg
+from services.transcoder.process import USUAL, ExitError, Limits, Progress, run_ffmpeg
 from services.transcoder.track import MismatchError, SegmentSink, Shape, Track
-
-_START_S: Final = 300
-_WALL_PER_SECOND: Final = 2
 
 _MARGIN_SAMPLES: Final = AUDIO_RATE_HZ
 """Encoded beyond leading segments and thrown away, so that the last of them does not end like a track."""
@@ -74,23 +71,24 @@ async def encode_audio(
     sink: SegmentSink,
     *,
     leading: int | None = None,
-    limits: Limits | None = None,
+    limits: Limits = USUAL,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> Encoded:
     """Encode one sound track to exactly the video's length, passing its segments to `sink` as they come.
 
     With `leading`, only so many segments from the beginning. They are the very ones that the whole track
-    begins with: the encoder looks ahead by no more than a frame.
+    begins with: the encoder looks ahead by no more than a frame. `limits` are those of a usual piece of
+    work; a long track gets more time.
 
     Raises:
         PermanentJobError: this stream cannot be decoded.
         TransientJobError: a limit stopped ffmpeg, or it made less or more than it was told to.
         TritonTubeError: whatever the sink raised.
     """
-    wall_s = _START_S + _WALL_PER_SECOND * track.duration_samples // AUDIO_RATE_HZ
-    limits = limits or Limits(wall_s=wall_s, cpu_s=2 * wall_s)
     until = None if leading is None else leading * SHAPE.ticks + _MARGIN_SAMPLES
-    frames = _frames_of(until or track.duration_samples)
+    samples = until or track.duration_samples
+    limits = limits.for_sound(samples / AUDIO_RATE_HZ)
+    frames = _frames_of(samples)
     kept = sink if leading is None else _Leading(sink, leading)
     withheld = _Withheld(kept, segments=-(-frames // AAC_FRAMES_PER_SEGMENT))
     output = Track(track.name, SHAPE, withheld)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final
 
 from services.shared.captions import Caption
 from services.shared.errors import InvalidRequestError, UnfitPieceError
@@ -13,12 +12,8 @@ from services.shared.storyboard import Storyboard
 from services.shared.task import Piece, TrackResult
 from services.transcoder import command
 from services.transcoder.command import Input
-from services.transcoder.process import ExitError, Limits, Progress, notes_of, run_ffmpeg
+from services.transcoder.process import USUAL, ExitError, Limits, Progress, notes_of, run_ffmpeg
 from services.transcoder.track import MismatchError, OnceSink, SegmentSink, Shape, Track
-
-_START_S: Final = 300
-_WALL_PER_SECOND: Final = 60
-"""Even a slow processor encodes the whole ladder of a second of 2160p within this many seconds."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,18 +44,16 @@ class PieceJob:
         return end - self.piece.first_frame
 
     @property
-    def limits(self) -> Limits:
-        """Bounds in proportion to the work."""
-        seconds = self.frames * self.plan.fps.den / self.plan.fps.num
-        wall_s = _START_S + int(_WALL_PER_SECOND * seconds)
-        return Limits(wall_s=wall_s, cpu_s=2 * wall_s)
+    def seconds(self) -> float:
+        """How long they are shown."""
+        return self.frames * self.plan.fps.den / self.plan.fps.num
 
 
 async def encode_piece(
     job: PieceJob,
     sink: SegmentSink,
     *,
-    limits: Limits | None = None,
+    limits: Limits = USUAL,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> Encoded:
     """Encode a piece and pass its segments to `sink`.
@@ -70,13 +63,19 @@ async def encode_piece(
     no more: damaged and truncated sources are. Where there is one seek point only, a second run has to
     agree; of its lowest rendition, so that it takes little more than decoding.
 
+    Args:
+        job: the piece.
+        sink: gets its segments.
+        limits: bounds of each ffmpeg for a usual piece of work; a long piece gets more time.
+        on_progress: called about twice a second.
+
     Raises:
         UnfitPieceError: no seek point gave the planned frames: this source needs a plan with a single piece.
         TransientJobError: a limit stopped ffmpeg.
         TritonTubeError: whatever the sink raised.
     """
+    limits = limits.for_pictures(job.seconds)
     once = OnceSink(sink)
-    limits = limits or job.limits
     shorter: list[Encoded] = []
     failures: list[str] = []
     for seek_s in job.piece.seeks_s:

@@ -102,7 +102,8 @@ class Preparation:
 
     async def _probed(self, video: Video, source: Source) -> SourceInfo:
         async with self._offered(video, source) as given:
-            return await probe(given, bounds=self._bounds, limits=self._limits)
+            limits = self._limits.for_reading(source.size_bytes)
+            return await probe(given, bounds=self._bounds, limits=limits)
 
     async def _remuxed(self, video: Video, header: Header) -> Source:
         limit = video.source.size_bytes + video.source.size_bytes // 4 + _REMUX_SLACK_BYTES
@@ -110,7 +111,8 @@ class Preparation:
         with tempfile.TemporaryDirectory(prefix="remux-", dir=self._scratch.folder) as folder:
             path = Path(folder) / "source.mkv"
             async with self._offered(video, video.source) as given:
-                await remux(given, header, path, max_bytes=limit, limits=self._limits)
+                limits = self._limits.for_reading(video.source.size_bytes)
+                await remux(given, header, path, max_bytes=limit, limits=limits)
             return await self._stored(video, path)
 
     async def _stored(self, video: Video, path: Path) -> Source:

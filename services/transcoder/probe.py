@@ -13,7 +13,7 @@ from services.transcoder import command
 from services.transcoder.command import MAX_STREAMS, Input
 from services.transcoder.look import Item, is_encrypted, look_of
 from services.transcoder.packets import LatestEnd, PacketScan
-from services.transcoder.process import ExitError, Limits, collect, run
+from services.transcoder.process import USUAL, ExitError, Limits, collect, run
 from services.transcoder.source import SOUND_MARGIN_S, Look, SourceInfo, Span, VideoFacts
 from services.transcoder.streams import UNDECODABLE, Bounds, Header, displayed_size, lacks_size, read_header
 from services.transcoder.timeline import seek_point
@@ -28,7 +28,6 @@ _MAYBE_GRADUAL: Final = frozenset({"h264"})
 _PACKETS_OF_A_PICTURE: Final = 2
 """At most: fields may be packed one by one."""
 _ENCRYPTED: Final = "The video is encrypted (copy protection), so it cannot be decoded."
-_LIMITS: Final = Limits(wall_s=1200, cpu_s=1200)
 _FIRST_PACKETS: Final = 8
 _MORE_PACKETS: Final = 400
 """Some sixteen seconds: broadcasts are recorded from anywhere between two key frames."""
@@ -44,7 +43,7 @@ class Inspection:
     look: Look
 
 
-async def probe(source: Input, *, bounds: Bounds = _BOUNDS, limits: Limits = _LIMITS) -> SourceInfo:
+async def probe(source: Input, *, bounds: Bounds = _BOUNDS, limits: Limits = USUAL) -> SourceInfo:
     """Look at a source: its streams, its first pictures, and all packets of its main video stream.
 
     Raises:
@@ -55,7 +54,7 @@ async def probe(source: Input, *, bounds: Bounds = _BOUNDS, limits: Limits = _LI
     return await survey(source, inspected, bounds=bounds, limits=limits)
 
 
-async def inspect(source: Input, *, bounds: Bounds = _BOUNDS, limits: Limits = _LIMITS) -> Inspection:
+async def inspect(source: Input, *, bounds: Bounds = _BOUNDS, limits: Limits = USUAL) -> Inspection:
     """Look at the file's header and its first pictures. Reads little, however long the file is.
 
     Raises:
@@ -71,7 +70,7 @@ async def inspect(source: Input, *, bounds: Bounds = _BOUNDS, limits: Limits = _
 
 
 async def survey(
-    source: Input, inspected: Inspection, *, bounds: Bounds = _BOUNDS, limits: Limits = _LIMITS
+    source: Input, inspected: Inspection, *, bounds: Bounds = _BOUNDS, limits: Limits = USUAL
 ) -> SourceInfo:
     """All that planning needs. Reads the video's packets from first to last.
 

@@ -38,6 +38,10 @@ _OVERRUN_CPU_S: Final = 10
 """So much later than we the kernel ends what takes too much processor time, should we be held up."""
 _TICKS_PER_S: Final = os.sysconf("SC_CLK_TCK")
 _MICROSECONDS: Final = 1_000_000
+_LONGEST_RUN_S: Final = 24 * 3600.0
+_USUAL_PICTURES_S: Final = 60.0
+_USUAL_SOUND_S: Final = 600.0
+_USUAL_BYTES: Final = 8 * 1024**3
 _LIBRARY_BYTES: Final = 4 * 1024**3
 """Address space for what is no memory of its own: libraries, and room set aside but never used."""
 _STOPPED_BY_OTHERS: Final = frozenset({signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
@@ -49,9 +53,14 @@ Consumer = Callable[[Chunks], Awaitable[None]]
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """Bounds of one process."""
+    """Bounds of one process.
 
-    wall_s: float
+    Wall and processor time are those of a usual piece of work: a minute of film, ten of sound, or 8 GiB
+    to read. A run over more gets more, in proportion (`for_pictures`, `for_sound`, `for_reading`), up to a
+    day: what cannot be divided takes as long as it takes, and is not to blame for that.
+    """
+
+    wall_s: float = 20 * 60.0
     """Longest run."""
     silence_s: float = 60.0
     """Longest time without any output, progress reports included, while we were ready to take some."""
@@ -70,6 +79,23 @@ class Limits:
         """The same for what somebody waits for: it goes before other encoders, and gives way half as far."""
         return replace(self, niceness=self.niceness // 2)
 
+    def for_pictures(self, seconds: float) -> Limits:
+        """The same for a run that encodes so many seconds of film."""
+        return self._times(seconds / _USUAL_PICTURES_S)
+
+    def for_sound(self, seconds: float) -> Limits:
+        """The same for a run that encodes so many seconds of sound."""
+        return self._times(seconds / _USUAL_SOUND_S)
+
+    def for_reading(self, size_bytes: int) -> Limits:
+        """The same for a run that reads so much, and decodes little of it."""
+        return self._times(size_bytes / _USUAL_BYTES)
+
+    def _times(self, work: float) -> Limits:
+        """The same for so many times the usual work; for less there is no less."""
+        times = max(1.0, min(work, _LONGEST_RUN_S / self.wall_s))
+        return replace(self, wall_s=self.wall_s * times, cpu_s=int(self.cpu_s * times))
+
     @property
     def quota(self) -> Quota:
         """Those of the bounds that the kernel enforces."""
@@ -80,6 +106,10 @@ class Limits:
             file_bytes=self.file_bytes,
             niceness=self.niceness,
         )
+
+
+USUAL: Final = Limits()
+"""Bounds where the settings of no worker say others."""
 
 
 @dataclass(frozen=True, kw_only=True)

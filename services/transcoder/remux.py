@@ -14,10 +14,9 @@ from services.shared.errors import OutOfSpaceError, PermanentJobError
 from services.transcoder import command
 from services.transcoder.clock import LEAP_S, ClockScan
 from services.transcoder.command import Input
-from services.transcoder.process import ExitError, Limits, run, run_ffmpeg
+from services.transcoder.process import USUAL, ExitError, Limits, run, run_ffmpeg
 from services.transcoder.streams import Header
 
-_LIMITS: Final = Limits(wall_s=3600)
 _DISK_FULL: Final = os.strerror(errno.ENOSPC)
 _OFF_THE_AIR: Final = frozenset({"mpeg", "mpegts"})
 """Demuxers of containers whose clock may leap."""
@@ -27,7 +26,7 @@ have, as on DVDs: what a decoder makes of it. Where that is too large: with some
 
 
 async def remux(
-    source: Input, header: Header, destination: Path, *, max_bytes: int, limits: Limits = _LIMITS
+    source: Input, header: Header, destination: Path, *, max_bytes: int, limits: Limits = USUAL
 ) -> None:
     """Write the source's streams that are used to `destination` as Matroska, at most `max_bytes`.
 

@@ -64,7 +64,8 @@ class Surveyor:
             UnavailableError: a backing service is away.
         """
         if not plan.surveyed:
-            info = await probe(source, bounds=self._bounds, limits=self._limits)
+            limits = self._limits.for_reading((plan.remuxed or video.source).size_bytes)
+            info = await probe(source, bounds=self._bounds, limits=limits)
             check()
             await self._complete(video, plan, claim, info)
         tasks = await self._book.tasks(video.id, video.generation)

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from services.shared.errors import UnfitPieceError
+from services.shared.errors import TransientJobError, UnfitPieceError
 from services.transcoder.encode import Encoded, PieceJob, encode_piece
+from services.transcoder.process import Limits
 from tests.harness.children import alive, children
 from tests.harness.media import (
     Collector,
@@ -165,6 +166,16 @@ async def test_a_single_piece_that_is_longer_when_it_is_made_again_is_given_up(s
     job = PieceJob(source=replace(source, location=str(part)), plan=plan, piece=whole(plan))
     with pytest.raises(UnfitPieceError):
         await encode_piece(job, Completing(part, all_of_it))
+
+
+async def test_a_long_piece_may_take_longer(source_folder):
+    source, plan, _ = await planned(MP4.make(source_folder))
+    a_day = plan.model_copy(update={"frames": 24 * 3600 * 25})
+    hurried = Limits(wall_s=0.05)
+    with pytest.raises(TransientJobError, match="ran longer"):
+        await encode_piece(PieceJob(source=source, plan=plan, piece=whole(plan)), Collector(), limits=hurried)
+    job = PieceJob(source=source, plan=a_day, piece=whole(a_day))
+    assert (await encode_piece(job, Collector(), limits=hurried)).frames == plan.frames
 
 
 async def test_the_account_of_a_piece_adds_up(source_folder):

@@ -26,6 +26,12 @@ log = logging.getLogger(__name__)
 
 _RECONNECT_S: Final = 1.0
 
+KEEP_AFTER_S: Final = 20 * 60.0
+"""So long the broker waits for a job; after 30 minutes it would give it to others (`consumer_timeout`).
+
+By then the job is claimed in etcd, under its worker's lease: should the worker die, the sweeper asks again.
+"""
+
 
 class JobConsumer:
     """Takes jobs and has them done until it is stopped.
@@ -44,6 +50,7 @@ class JobConsumer:
         queues: Sequence[str] = JOB_QUEUES,
         max_attempts: int = 5,
         patience_s: float = PATIENCE_S,
+        keep_after_s: float = KEEP_AFTER_S,
     ) -> None:
         """Set up a consumer; nothing happens before `run`.
 
@@ -57,6 +64,7 @@ class JobConsumer:
             queues: where from, the preferred one first.
             max_attempts: a job that failed so often is given up.
             patience_s: how long an idle worker trusts its consumers before it asks the queues again.
+            keep_after_s: a job that takes longer is settled before its end, and then is `handle`'s to see to.
         """
         self._broker = broker
         self._handle = handle
@@ -67,6 +75,7 @@ class JobConsumer:
         self._describe = describe
         self._queues = tuple(queues)
         self._patience_s = patience_s
+        self._keep_after_s = keep_after_s
         self._silence = Refrain(log)
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -114,6 +123,7 @@ class JobConsumer:
             on_dead=self._on_dead,
             publisher=self._broker.publisher,
             max_attempts=self._max_attempts,
+            keep_after_s=self._keep_after_s,
         )
         with self._control.showing(self._describe(delivery.envelope)):
             await work.perform(delivery)

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 from services.shared.broker.delivery import Delivery
 from services.shared.broker.envelope import Envelope
@@ -44,7 +45,12 @@ class Work:
     raises anything else                waits in a retry queue; after `max_attempts`, a dead letter
     is cancelled, as we are             goes back to its queue at once
     is cancelled, as the lease is lost  is the broker's again already
+    takes longer than `keep_after_s`    is acknowledged before the end
     ==================================  ==============================================================
+
+    The broker gives a message to somebody else that stays unsettled for long (`consumer_timeout`). What takes
+    longer is settled early, where a handler holds the right to its job elsewhere, and somebody sees to it
+    should that be lost. Its retry, its dead letter or what is handed back is a message like any other.
 
     A retry or dead letter is confirmed by the broker before the original is acknowledged: the worst that
     can happen is a job done twice. A retry queue that takes nothing (RabbitMQ 3.10 may lose all of a node
@@ -56,6 +62,8 @@ class Work:
     on_dead: GiveUp
     publisher: Publisher
     max_attempts: int
+    keep_after_s: float | None = None
+    """None: a message is settled at the end only."""
 
     async def perform(self, delivery: Delivery) -> None:
         """Do the job and settle its message. Raises only on cancellation."""
@@ -80,8 +88,13 @@ class Work:
         """Run the handler for as long as the message is ours; what it raised, or None."""
         running = asyncio.ensure_future(self._handled(envelope))
         lost = asyncio.ensure_future(delivery.lost())
+        ends: set[asyncio.Future[Any]] = {running, lost}
         try:
-            await asyncio.wait({running, lost}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(ends, timeout=self.keep_after_s, return_when=asyncio.FIRST_COMPLETED)
+            if not (running.done() or lost.done()) and await delivery.keep():
+                log.info("%s takes long: the broker need not wait for it", envelope.message_id)
+                ends = {running}
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
             finished = running.done()
         finally:
             lost.cancel()

@@ -11,7 +11,7 @@ from services.shared.verification import Verification
 from services.transcoder.verification.examination import Findings
 
 _GO_S: Final = 300.0
-"""A job must be settled within the broker's acknowledgement timeout, and one step may make a piece anew."""
+"""Then it is other work's turn, if there is any; one step may make a piece anew, however long that takes."""
 
 
 class OthersFirst(Exception):  # noqa: N818 - not an error: the way out between two steps

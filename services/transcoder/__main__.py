@@ -22,6 +22,7 @@ from services.shared.dispatch import Dispatcher
 from services.shared.etcd import EtcdClient
 from services.shared.settings import TranscoderSettings
 from services.shared.topology import Topology
+from services.transcoder.aside import Aside
 from services.transcoder.concession import Concessions
 from services.transcoder.encoders import Encoders
 from services.transcoder.feed import SourceFeed
@@ -147,6 +148,7 @@ async def _work(tools: _Tools, stop: asyncio.Event) -> None:
             handle=worker.handle,
             on_control=worker.control,
             on_dead=worker.give_up,
+            on_put_aside=worker.put_aside,
             max_attempts=settings.max_attempts,
         )
         async with lifecycle.background(_sweeper(tools).run()):
@@ -171,6 +173,7 @@ def _worker(tools: _Tools, session: Session) -> Worker:
             dispatcher=tools.dispatcher,
             progress=tools.progress,
         ),
+        aside=Aside(catalog=tools.catalog, book=tools.book, verifications=tools.verifications),
         max_attempts=tools.settings.max_attempts,
     )
 

@@ -25,7 +25,8 @@ from services.transcoder.progress import Progress
 log = logging.getLogger(__name__)
 
 _RETRY_PATIENCE_MS: Final = 15 * 60_000
-"""While delayed retries are pending, a missing message is likely one of them; they wait 10 min at most."""
+"""While delayed retries are pending, a missing message is likely one of them; they wait 10 min at most, and
+whenever one is put aside that is noted."""
 
 
 class Sweeper:

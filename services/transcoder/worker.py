@@ -22,6 +22,7 @@ from services.shared.errors import (
 )
 from services.shared.messages import Job, MessageType, PlanJob, TaskJob, VerifyJob, VideoEvent
 from services.shared.telemetry import Counter, Histogram
+from services.transcoder.aside import Aside
 from services.transcoder.concession import Concessions
 from services.transcoder.planner import Planner
 from services.transcoder.runner import TaskRunner
@@ -71,9 +72,11 @@ class Worker:
         runner: TaskRunner,
         verifier: Verifier,
         concessions: Concessions,
+        aside: Aside,
         max_attempts: int,
     ) -> None:
         self._instance = instance
+        self._aside = aside
         self._catalog = catalog
         self._starts = starts
         self._concessions = concessions
@@ -144,6 +147,10 @@ class Worker:
             await self._concessions.forgo(job, why.reason)
         elif not (_can_be_spared(envelope, why) and await self._conceded(job, why)):
             await self._fail(job, why.reason)
+
+    async def put_aside(self, envelope: Envelope) -> None:
+        """Note that a job is going to be tried later, so that nobody takes its message for lost."""
+        await self._aside.note(_job(envelope))
 
     async def _conceded(self, job: PlanJob | TaskJob, why: Dead) -> bool:
         return isinstance(job, TaskJob) and await self._concessions.concede(job, why.reason)

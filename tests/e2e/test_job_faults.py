@@ -296,15 +296,12 @@ async def test_a_worker_without_room_leaves_the_job_to_another_and_says_so(
     async with running_stack(tmp_path / "data", *SMALL, env=env) as stack, works(stack) as behind:
         video = await stack.upload(await asyncio.to_thread(recipe.make, source_folder))
 
-        def put_aside_often() -> bool:
-            return behind.logged("attempt 1 failed: The scratch folder") > _ATTEMPTS
-
-        await eventually(put_aside_often, deadline_s=120, what="it is put aside more often than it may fail")
         [waiting] = await eventually(
-            lambda: behind.letters("retry.transcode.first.10s"), deadline_s=60, what="it is put aside again"
+            lambda: behind.letters("retry.transcode.first.1m"), deadline_s=120, what="it is put aside again"
         )
         assert "are to stay free" in waiting["properties"]["headers"]["x-error"]
         assert waiting["properties"]["headers"]["x-attempt"] == 1
+        assert waiting["properties"]["headers"]["x-deferrals"] == 2
         assert (await stack.video(video["id"]))["status"] == "uploaded"
         roomy = roomy_worker(stack, tmp_path)
         roomy.start()

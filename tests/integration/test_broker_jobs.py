@@ -10,6 +10,7 @@ import pytest
 from services.shared.broker import Broker, Dead, Envelope, JobConsumer, Topology, Turn, dead_queue
 from services.shared.errors import (
     FencedError,
+    OutOfSpaceError,
     PermanentJobError,
     TransientJobError,
     UnavailableError,
@@ -449,3 +450,40 @@ async def test_every_message_is_told_from_its_duplicates_and_knows_which_deliver
         assert first.delivery in again[0].earlier
         assert len({item.delivery for item in taken[name]}) == len(taken[name])
         assert not {one.delivery, other.delivery} & again[0].earlier
+
+
+async def test_a_job_that_nobody_can_try_is_asked_for_less_often_and_never_given_up(
+    vhost: VirtualHost,
+) -> None:
+    patient = Topology(retry_delays_s=(0.2, 0.4, 600))
+    shop, noted = Workshop(), list[str]()
+    shop.fail("plan", *[OutOfSpaceError("no room")] * 6)
+
+    async def note(envelope: Envelope) -> None:
+        noted.append(envelope.message_id)
+
+    async with (
+        connected(vhost.url, topology=patient) as broker,
+        running(JobConsumer(broker, handle=shop.handle, on_put_aside=note, max_attempts=2)),
+    ):
+        await publish(broker, FIRST_QUEUE, "plan")
+        await eventually(lambda: shop.finished, deadline_s=60, what="it is done in the end")
+        await until_settled(vhost)
+    assert [envelope.deferrals for envelope in shop.started] == [0, 1, 2, 3, 4, 5, 6]
+    assert {envelope.attempt for envelope in shop.started} == {1}
+    assert noted == ["plan"] * 6
+
+
+async def test_a_job_whose_wait_cannot_be_noted_waits_all_the_same(vhost: VirtualHost) -> None:
+    shop = Workshop()
+    shop.fail("plan", TransientJobError("no luck"))
+
+    async def note(_envelope: Envelope) -> None:
+        raise UnavailableError("etcd is away")
+
+    async with (
+        connected(vhost.url) as broker,
+        running(JobConsumer(broker, handle=shop.handle, on_put_aside=note)),
+    ):
+        await publish(broker, FIRST_QUEUE, "plan")
+        await eventually(lambda: shop.finished, deadline_s=60, what="it is done in the end")

@@ -31,6 +31,8 @@ class Envelope:
     """The video's title, for people who look at the broker's UI."""
     attempt: int = 1
     """Counts from 1; a retry after a failure adds one."""
+    deferrals: int = 0
+    """How often in a row it was put aside because nobody could try."""
 
     queue: str = ""
     """The work queue it came from (of a dead letter: where it was work), or the subscription's queue."""

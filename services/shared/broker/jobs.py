@@ -16,7 +16,7 @@ from services.shared.broker.intake import PATIENCE_S, Intake
 from services.shared.broker.labels import describe as plain_description
 from services.shared.broker.turn import Hands, JobHandler, Turn
 from services.shared.broker.waits import first_of
-from services.shared.broker.work import GiveUp, Work, no_mourning
+from services.shared.broker.work import GiveUp, PutAside, Work, no_mourning, no_note
 from services.shared.errors import UnavailableError
 from services.shared.lifecycle import background
 from services.shared.messages import JOB_QUEUES
@@ -46,6 +46,7 @@ class JobConsumer:
         handle: JobHandler,
         on_control: OnControl = ignore,
         on_dead: GiveUp = no_mourning,
+        on_put_aside: PutAside = no_note,
         describe: Callable[[Envelope], str] = plain_description,
         queues: Sequence[str] = JOB_QUEUES,
         max_attempts: int = 5,
@@ -60,6 +61,7 @@ class JobConsumer:
                 returns, or ends the job's turn.
             on_control: told of `video.cancelled` and `video.deleted`, while `handle` runs too.
             on_dead: told when a job is given up, with the reason.
+            on_put_aside: told when a job is put aside, to be tried later.
             describe: a job in a few words, for the broker's UI.
             queues: where from, the preferred one first.
             max_attempts: a job that failed so often is given up.
@@ -69,6 +71,7 @@ class JobConsumer:
         self._broker = broker
         self._handle = handle
         self._on_dead = on_dead
+        self._on_put_aside = on_put_aside
         self._max_attempts = max_attempts
         subscription = broker.subscription(queue=f"worker.{broker.instance}", patterns=PATTERNS, purpose=IDLE)
         self._control = Control(subscription, on_control)
@@ -123,6 +126,7 @@ class JobConsumer:
             on_dead=self._on_dead,
             publisher=self._broker.publisher,
             max_attempts=self._max_attempts,
+            on_put_aside=self._on_put_aside,
             keep_after_s=self._keep_after_s,
         )
         with self._control.showing(self._describe(delivery.envelope)):

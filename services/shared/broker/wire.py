@@ -18,6 +18,7 @@ from services.shared.broker.envelope import Envelope
 from services.shared.broker.labels import MAX_DETAIL_BYTES, MAX_ERROR_BYTES, MAX_TITLE_BYTES, clip
 
 _ATTEMPT: Final = "x-attempt"
+_DEFERRALS: Final = "x-deferrals"
 _TITLE: Final = "x-video-title"
 _ERROR: Final = "x-error"
 _DETAIL: Final = "x-detail"
@@ -49,6 +50,8 @@ def to_message(envelope: Envelope, *, app_id: str) -> Message:
         _ATTEMPT: envelope.attempt,
         _TITLE: clip(envelope.title, MAX_TITLE_BYTES),
     }
+    if envelope.deferrals:
+        headers[_DEFERRALS] = envelope.deferrals
     if envelope.error:
         headers[_ERROR] = clip(envelope.error, MAX_ERROR_BYTES)
     if envelope.detail:
@@ -75,8 +78,7 @@ def mark(message: Message) -> None:
 
 def returns(message: AbstractIncomingMessage) -> int:
     """How often a message has come back to its queue."""
-    count = (message.headers or {}).get(_RETURNS)
-    return count if isinstance(count, int) and count > 0 else 0
+    return _count(message.headers or {}, _RETURNS)
 
 
 def from_message(message: AbstractIncomingMessage, *, queue: str) -> Envelope:
@@ -88,7 +90,8 @@ def from_message(message: AbstractIncomingMessage, *, queue: str) -> Envelope:
         message_id=message.message_id or "",
         correlation_id=message.correlation_id or "",
         title=_text(headers, _TITLE),
-        attempt=_attempt(headers),
+        attempt=_count(headers, _ATTEMPT) or 1,
+        deferrals=_count(headers, _DEFERRALS),
         queue=queue,
         routing_key=message.routing_key or "",
         redelivered=bool(message.redelivered),
@@ -118,9 +121,9 @@ def _text(headers: Headers, name: str) -> str:
     return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
 
 
-def _attempt(headers: Headers) -> int:
-    value = headers.get(_ATTEMPT)
-    return value if isinstance(value, int) and value > 0 else 1
+def _count(headers: Headers, name: str) -> int:
+    value = headers.get(name)
+    return value if isinstance(value, int) and value > 0 else 0
 
 
 def _broker_verdict(headers: Headers) -> str:

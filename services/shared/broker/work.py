@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
 
 from services.shared.broker.delivery import Delivery
 from services.shared.broker.envelope import Envelope
@@ -22,6 +22,17 @@ Handler = Callable[[Envelope], Awaitable[None]]
 
 GiveUp = Callable[[Envelope, Dead], Awaitable[None]]
 """Told why when a job is given up, before its message becomes a dead letter."""
+
+
+PutAside = Callable[[Envelope], Awaitable[None]]
+"""Told when a job is put aside, before its message is in a retry queue."""
+
+_MOST_PATIENCE: Final = 2
+"""Where nobody could try, the second delay repeats: a disk may have room, or a worker come, at any time."""
+
+
+async def no_note(_envelope: Envelope) -> None:
+    """For jobs that nobody looks for while they wait."""
 
 
 async def no_mourning(_envelope: Envelope, _why: Dead) -> None:
@@ -41,7 +52,8 @@ class Work:
     ==================================  ==============================================================
     returns, or raises FencedError      is acknowledged
     raises PermanentJobError            becomes a dead letter (so it does after UnsupportedMediaError)
-    raises OutOfSpaceError              waits in a retry queue, as often as it takes
+    raises OutOfSpaceError              waits in a retry queue, as often as it takes (so it does after
+                                        ElsewhereError)
     raises anything else                waits in a retry queue; after `max_attempts`, a dead letter
     is cancelled, as we are             goes back to its queue at once
     is cancelled, as the lease is lost  is the broker's again already
@@ -62,6 +74,7 @@ class Work:
     on_dead: GiveUp
     publisher: Publisher
     max_attempts: int
+    on_put_aside: PutAside = no_note
     keep_after_s: float | None = None
     """None: a message is settled at the end only."""
 
@@ -117,9 +130,23 @@ class Work:
 
     async def _put_aside(self, envelope: Envelope, outcome: Retry | Deferred) -> None:
         log.warning("%s, attempt %d failed: %s", envelope.message_id, envelope.attempt, outcome.reason)
-        attempt = envelope.attempt + isinstance(outcome, Retry)
-        again = replace(envelope, attempt=attempt, error=outcome.reason, detail=outcome.detail)
-        await self._later(again, failures=envelope.attempt)
+        await self._note(envelope)
+        again = replace(envelope, error=outcome.reason, detail=outcome.detail)
+        if isinstance(outcome, Deferred):
+            again = replace(again, deferrals=envelope.deferrals + 1)
+            await self._later(again, failures=min(again.deferrals, _MOST_PATIENCE))
+        else:
+            again = replace(again, attempt=envelope.attempt + 1, deferrals=0)
+            await self._later(again, failures=envelope.attempt)
+
+    async def _note(self, envelope: Envelope) -> None:
+        """Tell that a job is put aside. Where that fails, somebody may ask for it once more: no harm."""
+        try:
+            await self.on_put_aside(envelope)
+        except TritonTubeError as error:
+            log.warning("%s: it could not be noted that it waits: %s", envelope.message_id, error)
+        except Exception:
+            log.exception("%s: it could not be noted that it waits", envelope.message_id)
 
     async def _later(self, envelope: Envelope, *, failures: int) -> None:
         """Have a job come back after a delay; where none is to be had, after all others of its queue."""

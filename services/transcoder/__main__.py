@@ -140,7 +140,11 @@ class _Tools:
 async def _work(tools: _Tools, stop: asyncio.Event) -> None:
     settings = tools.settings
     async with Session.open(
-        tools.etcd, tools.book, instance=settings.instance, encoder=tools.encoder
+        tools.etcd,
+        tools.book,
+        instance=settings.instance,
+        encoder=tools.encoder,
+        room_bytes=tools.scratch.room_bytes,
     ) as session:
         worker = _worker(tools, session)
         consumer = JobConsumer(
@@ -184,6 +188,7 @@ def _solo(tools: _Tools, session: Session) -> Solo:
 
 def _planner(tools: _Tools, session: Session) -> Planner:
     preparation = Preparation(
+        book=tools.book,
         content=tools.content,
         feed=tools.feed,
         scratch=tools.scratch,

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from services.shared.catalog import WorkBook
 from services.shared.content import ContentStore
 from services.shared.errors import PermanentJobError, UnsupportedMediaError
 from services.shared.filenames import source_part_file
@@ -23,7 +24,7 @@ from services.transcoder.encoders import Encoders
 from services.transcoder.feed import SourceFeed
 from services.transcoder.ladder import Ladder
 from services.transcoder.opening import opening_tasks
-from services.transcoder.probe import Inspection, inspect, probe
+from services.transcoder.probe import Inspection, describe, look_into, probe
 from services.transcoder.process import Limits
 from services.transcoder.remux import remux
 from services.transcoder.scratch import Scratch
@@ -47,6 +48,7 @@ class Preparation:
     def __init__(
         self,
         *,
+        book: WorkBook,
         content: ContentStore,
         feed: SourceFeed,
         scratch: Scratch,
@@ -55,6 +57,7 @@ class Preparation:
         ladder: Ladder,
         limits: Limits,
     ) -> None:
+        self._book = book
         self._content = content
         self._feed = feed
         self._bounds = bounds_of(settings)
@@ -68,7 +71,7 @@ class Preparation:
 
         Raises:
             UnsupportedMediaError: the source is not a video that can be played; the reason is for people.
-            PermanentJobError: it is one, and nothing can be made of it; likewise.
+            PermanentJobError: it is one, and nothing can be made of it, or on no worker; likewise.
             TransientJobError: a limit stopped ffmpeg.
             OutOfSpaceError: this worker's disk has no room for what it takes.
             UnavailableError: the ring could not deliver the source.
@@ -94,7 +97,24 @@ class Preparation:
 
     async def _inspected(self, video: Video) -> Inspection:
         async with self._offered(video, video.source) as given:
-            return await inspect(given, bounds=self._bounds, limits=self._limits)
+            header = await describe(given, bounds=self._bounds, limits=self._limits)
+            if not header.seekable:
+                await self._check_room(_copy_bytes(video.source))
+            return await look_into(given, header, limits=self._limits)
+
+    async def _check_room(self, size_bytes: int) -> None:
+        """See that a remuxed copy fits on this worker's disk, now.
+
+        Raises:
+            PermanentJobError: on no worker's disk would it fit, were that empty.
+            OutOfSpaceError: there is no room for it, or on another worker's disk only.
+        """
+        if self._scratch.room_bytes < size_bytes and not await self._book.could_hold(size_bytes):
+            raise PermanentJobError(
+                "It has to be copied into another container first. That takes up to "
+                f"{size_bytes / 1e9:.2f} GB of a worker's disk, and no worker has that much."
+            )
+        self._scratch.check_room(size_bytes)
 
     async def _sketched(self, video: Video, inspected: Inspection) -> SourceInfo | None:
         async with self._offered(video, video.source) as given:
@@ -106,8 +126,7 @@ class Preparation:
             return await probe(given, bounds=self._bounds, limits=limits)
 
     async def _remuxed(self, video: Video, header: Header) -> Source:
-        limit = video.source.size_bytes + video.source.size_bytes // 4 + _REMUX_SLACK_BYTES
-        self._scratch.check_room(limit)
+        limit = _copy_bytes(video.source)
         with tempfile.TemporaryDirectory(prefix="remux-", dir=self._scratch.folder) as folder:
             path = Path(folder) / "source.mkv"
             async with self._offered(video, video.source) as given:
@@ -138,3 +157,8 @@ class Preparation:
                 offered.check()
                 raise
             offered.check()
+
+
+def _copy_bytes(source: Source) -> int:
+    """The most that a remuxed copy may take."""
+    return source.size_bytes + source.size_bytes // 4 + _REMUX_SLACK_BYTES

@@ -61,11 +61,21 @@ async def inspect(source: Input, *, bounds: Bounds = _BOUNDS, limits: Limits = U
         UnsupportedMediaError: it is not a video that can be played; the message says why, for people.
         TransientJobError: a limit stopped ffprobe.
     """
+    return await look_into(source, await describe(source, bounds=bounds, limits=limits), limits=limits)
+
+
+async def describe(source: Input, *, bounds: Bounds = _BOUNDS, limits: Limits = USUAL) -> Header:
+    """Look at the file's header alone; raises as `inspect` does."""
     described = await _described(source, limits)
     if lacks_size(described):
         source = replace(source, patient=True)
         described = await _described(source, limits)
-    header = replace(read_header(described, bounds), patient=source.patient)
+    return replace(read_header(described, bounds), patient=source.patient)
+
+
+async def look_into(source: Input, header: Header, *, limits: Limits = USUAL) -> Inspection:
+    """Look at the first pictures of a file whose header is known; raises as `inspect` does."""
+    source = replace(source, patient=header.patient)
     return Inspection(header=header, look=await _look(source, header, limits))
 
 

@@ -33,6 +33,11 @@ class Scratch:
     reserve_bytes: int
     """Room that is left alone, for whoever else uses the disk."""
 
+    @property
+    def room_bytes(self) -> int:
+        """What it could hold if nobody else used the disk."""
+        return max(0, shutil.disk_usage(self.folder).total - self.reserve_bytes)
+
     def check_room(self, size_bytes: int) -> None:
         """Make sure that a file of `size_bytes` fits, before anything is begun.
 

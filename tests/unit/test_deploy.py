@@ -36,3 +36,11 @@ def test_the_broker_waits_longer_for_an_acknowledgement_than_a_worker_lets_it():
         r"^consumer_timeout = (\d+)", (DEPLOY / "rabbitmq.conf").read_text(), re.MULTILINE
     )
     assert int(consumer_timeout_ms) / 1000 > KEEP_AFTER_S
+
+
+def test_workers_have_a_disk_for_what_has_to_be_copied_into_another_container():
+    """A file system in memory would be full at once, and waited for in vain."""
+    [work_dir] = re.findall(r"TRITONTUBE_WORK_DIR=(\S+)", (DEPLOY / "Containerfile").read_text())
+    compose = (DEPLOY / "compose.yaml").read_text()
+    assert f"volumes: [scratch:{work_dir}]" in compose
+    assert not re.search(rf"^ *- {work_dir}\b", compose, re.MULTILINE)

@@ -17,6 +17,7 @@
 ``resumable/<id>``                    an upload that may go on later: what is durable of it
 ``receivers/<id>``                    the request that receives more of it; under its process's lease
 ``workers/<instance>``                a live transcoder worker; under its lease
+``rooms/<instance>``                  bytes that its disk could hold, were it empty; likewise
 ``sweep``                             when somebody last looked for lost work
 ``dispensable/<id>``                  its original is to go as soon as no task needs it
 ``tombstones/<id>``                   deleted: storage nodes purge every file of it
@@ -43,6 +44,7 @@ RESUMABLE: Final = "resumable/"
 DISPENSABLE: Final = "dispensable/"
 TOMBSTONES: Final = "tombstones/"
 WORKERS: Final = "workers/"
+ROOMS: Final = "rooms/"
 SWEEP: Final = "sweep"
 
 _GENERATION: Final = re.compile(r"(?P<track>.+?)-(?P<generation>g\d+)[-.]")

@@ -334,6 +334,16 @@ class WorkBook:
         """Make a worker known for as long as its lease lives, and the identity of its encoders."""
         await self._etcd.put(f"{keys.WORKERS}{instance}", encoder.encode(), lease_id=lease_id)
 
+    async def announce_room(self, instance: str, *, room_bytes: int, lease_id: int) -> None:
+        """Make known what a worker's disk could hold, were it empty, for as long as its lease lives."""
+        await self._etcd.put(f"{keys.ROOMS}{instance}", str(room_bytes).encode(), lease_id=lease_id)
+
+    async def could_hold(self, size_bytes: int) -> bool:
+        """Whether the disk of a live worker is large enough for that, were it empty, or might be."""
+        prefix = keys.ROOMS
+        rooms = {kv.key.removeprefix(prefix): int(kv.value) async for kv in self._etcd.range(prefix)}
+        return any(rooms.get(worker, size_bytes) >= size_bytes for worker in await self.workers())
+
     async def encoders(self) -> list[str]:
         """The identities of the live workers' encoders."""
         return [kv.value.decode() async for kv in self._etcd.range(keys.WORKERS)]

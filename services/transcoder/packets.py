@@ -14,6 +14,9 @@ from services.transcoder.source import KeyFrame
 
 _GAP_SAMPLE: Final = 10_000
 """Packets at the beginning from which the typical distance between frames is taken."""
+_PLACEHOLDER_BYTES: Final = 8
+"""No picture that stands for itself is so small. In AVI, MPEG-4 may have two pictures in one packet and then
+an empty one in place of the second, and some programs mark that as a key frame where the first two are."""
 
 _BEFORE_ALL: Final = -(1 << 63)
 """ffmpeg's time stamps have 64 bits, and all of a stream's may be negative."""
@@ -36,16 +39,16 @@ class PacketScan:
     async def consume(self, chunks: Chunks) -> None:
         """Take ffprobe's output."""
         async for line in lines_of(chunks):
-            pts, dts, duration, flags, *_ = [*line.split(","), "", "", "", ""]
+            pts, dts, duration, size, flags, *_ = [*line.split(","), "", "", "", "", ""]
             time = _ticks(dts if pts == "N/A" else pts)
             if time is not None:
-                self._take(time, _ticks(dts), _ticks(duration) or 0, flags)
+                key = "K" in flags and (_ticks(size) or 0) > _PLACEHOLDER_BYTES
+                # D: an edit list discards the picture. It is decoded, perhaps because those after it need it,
+                # and not shown.
+                self._take(time, _ticks(dts), _ticks(duration) or 0, key=key, shown="D" not in flags)
 
-    def _take(self, pts: int, dts: int | None, duration: int, flags: str) -> None:
-        # D: an edit list discards the picture. It is decoded, perhaps because those after it need it, and
-        # not shown.
-        shown = "D" not in flags
-        if "K" in flags and (shown or not self._key_frames):
+    def _take(self, pts: int, dts: int | None, duration: int, *, key: bool, shown: bool) -> None:
+        if key and (shown or not self._key_frames):
             self._key_frames.append(KeyFrame(pts=pts, dts=pts if dts is None else dts))
         if shown:
             self._show(pts, duration)

@@ -19,10 +19,16 @@ _TEN_BITS: Final = ("-pix_fmt", "yuv420p10le")
 _X265: Final = ("-c:v", "libx265", "-preset", "ultrafast", "-g", "60", *_TEN_BITS)
 _MPEG2: Final = ("-c:v", "mpeg2video", "-q:v", "4", "-bf", "2", "-g", "12")
 _MPEG4: Final = ("-c:v", "mpeg4", "-q:v", "4", "-bf", "2", "-g", "60")
+_XVID: Final = ("-c:v", "libxvid", "-q:v", "5", "-bf", "2", "-g", "60")
 _PCM: Final = ("-c:a", "pcm_s16le")
 _INTERLACED: Final = ("-flags", "+ilme+ildct")
 _TREMBLING: Final = "settb=1/90000,setpts='PTS+mod(N*37,11)*90'"
 _FREE_TIMES: Final = ("-fps_mode", "passthrough", "-enc_time_base", "1/90000")
+_PACKED: Final = (
+    *(0, 1, 1, *range(3, 29), 28, *range(30, 88), 90, 91, *range(90, 148)),
+    *(150, 151, *range(150, 179), 178, *range(180, 221), 222),
+)
+"""Xvid mixes up pictures before its key frames, and ends early."""
 _AWAY: Final = range(50, 325)
 _WOVEN: Final = "tinterlace=interleave_top,setfield=tff"
 
@@ -196,6 +202,7 @@ KINDS: Final = (
     _of(film("mpeg2", suffix="vob", video=_MPEG2, audio=("-c:a", "mp2")), remuxed=True),
     _of(film("dvd", suffix="vob", video=_MPEG2, audio=("-c:a", "pcm_dvd", "-ac", "2")), remuxed=True),
     _of(film("xvid", suffix="avi", video=_MPEG4, audio=_PCM), remuxed=True),
+    _of(film("packed", suffix="avi", video=_XVID, audio=_PCM), numbers=_PACKED, remuxed=True),
     _of(film("h264", suffix="avi", video=(*x264(), "-bf", "0"), audio=_PCM), remuxed=True),
     _counted("h264_reordered", x264()),
     _counted(

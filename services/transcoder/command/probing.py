@@ -39,9 +39,9 @@ def probe_frames(source: Input, stream: int, places: str) -> list[str]:
 
 
 def probe_packets(source: Input) -> list[str]:
-    """Ffprobe: one line `pts,dts,duration,flags` per packet of the main video stream, in decoding order."""
-    entries = ("-select_streams", "V:0", "-show_entries", "packet=pts,dts,duration,flags", "-of", "csv=p=0")
-    return _ffprobe(source, *entries)
+    """Ffprobe: one line `pts,dts,duration,size,flags` per packet of the main video, in decoding order."""
+    entries = ("-show_entries", "packet=pts,dts,duration,size,flags", "-of", "csv=p=0")
+    return _ffprobe(source, "-select_streams", "V:0", *entries)
 
 
 def probe_first_packets(source: Input, count: int) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -58,7 +59,7 @@ class Header:
     leads: bool
     """Whether the video is the first one of the file, which is what ffmpeg takes unless told otherwise."""
     sound: Span | None
-    """From the first sound to the last, as far as is told; None: there is none."""
+    """From the first sound to the last, as far as is told: the end may be infinite. None: there is none."""
     patient: bool = False
     """Whether what reads the file has to read far until it knows the streams."""
 
@@ -212,12 +213,16 @@ def _role(stream: Stream) -> SoundRole:
 
 
 def _sound_span(container: Mapping[str, Any], sounds: Sequence[Stream]) -> Span | None:
-    """What the file claims. Streams that do not say how long they are may be as long as the file."""
+    """What the file claims. Streams that do not say how long they are may be as long as the file.
+
+    What is recorded live may say neither: its sound ends who knows when.
+    """
     if not sounds:
         return None
     starts = [start for stream in sounds if (start := _seconds(stream.get("start_time"))) is not None]
     start_s = min(starts, default=_seconds(container.get("start_time")) or 0.0)
-    longest = _seconds(container.get("duration")) or 0.0
+    whole_s = _seconds(container.get("duration"))
+    longest = math.inf if whole_s is None else whole_s
     lengths = [length if (length := _length_s(stream)) is not None else longest for stream in sounds]
     return Span(start_s=start_s, end_s=max(starts, default=start_s) + max(lengths))
 

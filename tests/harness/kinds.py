@@ -13,7 +13,10 @@ from tests.harness.sources import Recipe, ffmpeg, x264
 
 _FPS: Final = 25
 _ALL: Final = range(LENGTH_S * _FPS)
+_AS_GIVEN: Final = ("-fps_mode", "passthrough")
 _VP9: Final = ("-c:v", "libvpx-vp9", "-deadline", "realtime", "-cpu-used", "8", "-b:v", "200k", "-g", "70")
+_VP8: Final = ("-c:v", "libvpx", "-deadline", "realtime", "-cpu-used", "8", "-b:v", "300k", *_AS_GIVEN)
+_LIVE: Final[dict[str, Any]] = {"audio": ("-c:a", "libopus"), "muxer": ("-live", "1")}
 _AV1: Final = ("-c:v", "libsvtav1", "-preset", "12", "-crf", "40", "-g", "75", "-svtav1-params", "lp=1")
 _TEN_BITS: Final = ("-pix_fmt", "yuv420p10le")
 _X265: Final = ("-c:v", "libx265", "-preset", "ultrafast", "-g", "60", *_TEN_BITS)
@@ -296,6 +299,21 @@ KINDS: Final = (
     _made(
         "long_sound",
         _with_sound(_SHORT, beeps((1.0,))),
+        numbers=[*range(125), *[124] * 100],
+        claps_s=(1.0,),
+        stills=True,
+    ),
+    _of(
+        # As browsers record: without a length, and a picture only when something moves.
+        film(
+            "live",
+            claps_s=(1.0,),
+            suffix="webm",
+            before="trim=end=9",
+            filters="select='lt(n,125)'",
+            video=_VP8,
+            **_LIVE,
+        ),
         numbers=[*range(125), *[124] * 100],
         claps_s=(1.0,),
         stills=True,

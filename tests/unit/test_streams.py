@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -92,6 +93,7 @@ def test_sound_of_unknown_length_may_be_as_long_as_the_file():
     silent_about_it = {"codec_type": "audio", "codec_name": "opus", "channels": 1}
     assert header(VIDEO, silent_about_it).sound == Span(start_s=0.0, end_s=12.0)
     assert header(VIDEO).sound is None
+    assert header(VIDEO, silent_about_it, duration="N/A").sound == Span(start_s=0.0, end_s=math.inf)
 
 
 def test_only_some_containers_can_be_cut_as_they_are():

@@ -8,6 +8,7 @@ players go by (mpv's `mp_image_params_guess_csp`).
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from services.shared.treatment import Colours, Treatment
@@ -19,6 +20,12 @@ _HDR_TRANSFERS: Final = frozenset({"smpte2084", "arib-std-b67"})
 _PLAIN_MATRICES: Final = frozenset({"bt709", "smpte170m", "bt470bg"})
 _PLAIN_PRIMARIES: Final = frozenset({"bt709", "smpte170m", "bt470bg"})
 _PLAIN_TRANSFERS: Final = frozenset({"bt709", "smpte170m", "bt470m", "bt470bg", "iec61966-2-1"})
+
+_NEAREST_TRANSFERS: Final = {"smpte240m": "smpte170m", "bt1361e": "bt709", "smpte428": "bt470bg"}
+"""For curves that the converter (zscale) does not know, those that hardly differ; for the cinema's gamma of
+2.6, that of 2.8. It knows all primaries."""
+_BT2020_TRANSFERS: Final = frozenset({UNKNOWN, "bt709", "smpte170m", "bt2020-10", "bt2020-12"})
+"""The curves with which the matrix of constant luminance (BT.2020) is defined: all of them are one."""
 
 _DEFAULT_PEAK_NITS: Final = 1000
 """What pictures of high dynamic range are mastered for, where they do not say; HLG's nominal peak."""
@@ -32,7 +39,7 @@ _NTSC_HEIGHTS: Final = frozenset({480, 486, 488})
 
 def treatment(video: VideoFacts) -> Treatment:
     """What a source's pictures need."""
-    look = video.look
+    look = _convertible(video.look)
     interlaced = look.interlaced
     if look.rgb:
         return Treatment(interlaced=interlaced, rgb=True, label=Colours.bt709())
@@ -46,6 +53,24 @@ def treatment(video: VideoFacts) -> Treatment:
         peak_nits=_peak_nits(look) if said.transfer in _HDR_TRANSFERS else None,
         label=Colours.bt709(),
     )
+
+
+def _convertible(look: Look) -> Look:
+    """The same colours, or the nearest, in words that the converter knows."""
+    look = replace(look, transfer=_NEAREST_TRANSFERS.get(look.transfer, look.transfer))
+    return replace(look, matrix=_convertible_matrix(look))
+
+
+def _convertible_matrix(look: Look) -> str:
+    match look.matrix:
+        case "ictcp" if look.transfer not in _HDR_TRANSFERS or look.primaries not in {UNKNOWN, "bt2020"}:
+            return UNKNOWN
+        case "bt2020c" if look.transfer not in _BT2020_TRANSFERS:
+            return "bt2020nc"
+        case "smpte2085":
+            return UNKNOWN
+        case matrix:
+            return matrix
 
 
 def _is_plain(said: Colours) -> bool:

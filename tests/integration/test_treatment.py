@@ -127,6 +127,25 @@ async def test_a_wide_gamut_of_ordinary_range_keeps_its_greys(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("primaries", "transfer", "matrix"),
+    [
+        ("smpte240m", "smpte240m", "smpte240m"),
+        ("bt709", "bt1361e", "bt709"),
+        ("smpte432", "smpte428", "bt709"),
+        ("bt2020", "bt2020-10", "bt2020c"),
+        ("bt2020", "smpte2084", "bt2020c"),
+        ("bt2020", "smpte2084", "ictcp"),
+        ("bt2020", "bt2020-10", "smpte2085"),
+    ],
+)
+async def test_rare_colours_are_converted_too(primaries: str, transfer: str, matrix: str, tmp_path: Path):
+    said = f"setparams=color_primaries={primaries}:color_trc={transfer}:colorspace={matrix}:range=tv"
+    path = made(tmp_path, "rare.mp4", f"testsrc2=size={SIZE[0]}x{SIZE[1]}:rate=25", *x264(), filters=said)
+    assert tags(path)[2:] == [matrix, transfer, primaries]
+    assert tags(await treated(path, tmp_path)) == ["yuv420p", "tv", "bt709", "bt709", "bt709"]
+
+
+@pytest.mark.parametrize(
     ("size", "said", "expected"),
     [
         ("96x64", "null", ["tv", "smpte170m", "smpte170m", "bt709"]),

@@ -67,6 +67,25 @@ def test_a_wide_gamut_of_ordinary_range_is_converted_without_mapping_of_light():
     assert apple.convert_from == Colours(primaries="smpte432", transfer="bt709", matrix="bt709")
 
 
+@pytest.mark.parametrize(
+    ("said", "taken_for"),
+    [
+        (("smpte240m", "smpte240m", "smpte240m"), ("smpte240m", "smpte170m", "smpte240m")),
+        (("smpte432", "smpte428", "bt709"), ("smpte432", "bt470bg", "bt709")),
+        (("bt2020", "smpte2084", "ictcp"), ("bt2020", "smpte2084", "ictcp")),
+        (("bt709", "smpte2084", "ictcp"), ("bt709", "smpte2084", "bt2020nc")),
+        (("bt2020", "bt2020-10", "bt2020c"), ("bt2020", "bt2020-10", "bt2020c")),
+        (("bt2020", "smpte2084", "bt2020c"), ("bt2020", "smpte2084", "bt2020nc")),
+        (("bt2020", "bt2020-10", "smpte2085"), ("bt2020", "bt2020-10", "bt2020nc")),
+    ],
+)
+def test_colours_that_no_converter_knows_are_taken_for_the_nearest(said, taken_for):
+    primaries, transfer, matrix = said
+    made = treated(Look(primaries=primaries, transfer=transfer, matrix=matrix)).convert_from
+    assert made is not None
+    assert (made.primaries, made.transfer, made.matrix) == taken_for
+
+
 def test_pictures_without_a_matrix_get_that_of_bt709():
     made = treated(Look(rgb=True), width=640, height=360)
     assert made.rgb

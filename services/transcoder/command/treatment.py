@@ -9,6 +9,9 @@ from services.shared.treatment import Colours, Treatment
 _WHITE_NITS: Final = 100
 """What 1.0 means between the filters: the white of ordinary screens (ITU-R BT.2408 calls it SDR white)."""
 
+_MATRICES: Final = {"smpte240m": 7}
+"""What zscale has no name for that would be right in all its versions, by its number in ITU-T H.273."""
+
 
 def deinterlaced(video: Any, treatment: Treatment) -> Any:
     """One picture from each two fields; pictures that are whole pass as they are.
@@ -26,7 +29,7 @@ def converted(video: Any, treatment: Treatment) -> Any:
     said = {
         "primariesin": given.primaries,
         "transferin": given.transfer,
-        "matrixin": given.matrix,
+        "matrixin": _MATRICES.get(given.matrix, given.matrix),
         "rangein": "full" if treatment.full_range else "limited",
     }
     # zscale refuses odd sizes of pictures whose colours have half the resolution.

@@ -53,6 +53,8 @@ class AudioTrack(Record):
     """Length on the 48 kHz output timeline, in samples per channel."""
     may_vary: bool = False
     """Whether the number of channels may change on the way: each packet of the source says how many."""
+    averaged: int = 0
+    """The mean of so many channels, from the first one on, is heard; 0: it is known where they belong."""
 
     @property
     def name(self) -> str:

@@ -7,10 +7,14 @@ from typing import Final
 
 from services.shared.languages import distinct_titles
 from services.shared.tracks import AudioTrack, SoundRole
-from services.transcoder.source import AudioFacts
+from services.transcoder.source import UNKNOWN, AudioFacts
 
 _SELF_DESCRIBING: Final = frozenset({"ac3", "eac3", "dts", "mp1", "mp2", "mp3", "truehd", "mlp"})
 """Codecs whose packets stand for themselves: in broadcasts, a film in 5.1 follows a trailer in stereo."""
+_GUESSED_CHANNELS: Final = 8
+"""Of so many, ffmpeg knows where they mostly belong."""
+_AMBISONIC: Final = "ambisonic"
+_LISTED: Final = " channels ("
 
 
 def sound_tracks(streams: Sequence[AudioFacts], *, duration_samples: int) -> tuple[AudioTrack, ...]:
@@ -33,6 +37,7 @@ def sound_tracks(streams: Sequence[AudioFacts], *, duration_samples: int) -> tup
             role=stream.role,
             duration_samples=duration_samples,
             may_vary=stream.codec in _SELF_DESCRIBING,
+            averaged=_averaged(stream),
         )
         for stream, title in zip(ordered, titles, strict=True)
     )
@@ -40,3 +45,14 @@ def sound_tracks(streams: Sequence[AudioFacts], *, duration_samples: int) -> tup
 
 def _place(stream: AudioFacts) -> tuple[bool, bool, int]:
     return stream.role is not SoundRole.PROGRAMME, not stream.default, stream.index
+
+
+def _averaged(stream: AudioFacts) -> int:
+    """How many channels have to be averaged, since ffmpeg knows no way from them to stereo; 0: it does.
+
+    Of a sphere (ambisonics), the first channel is what is heard from everywhere.
+    """
+    if stream.layout.startswith(_AMBISONIC):
+        return 1
+    unplaced = stream.layout == UNKNOWN and stream.channels > _GUESSED_CHANNELS
+    return stream.channels if unplaced or _LISTED in stream.layout else 0

@@ -92,6 +92,8 @@ class AudioFacts:
     codec: str
     channels: int
     language: str
+    layout: str = UNKNOWN
+    """Where the channels belong, by ffmpeg's name for it."""
     title: str = ""
     """What the source calls it."""
     default: bool = False

@@ -12,7 +12,7 @@ from services.shared.errors import UnsupportedMediaError
 from services.shared.languages import known_language
 from services.shared.tracks import SoundRole
 from services.transcoder.command.inputs import MAX_PIXELS, MAX_STREAMS
-from services.transcoder.source import AudioFacts, Span, TextFacts, is_seekable
+from services.transcoder.source import UNKNOWN, AudioFacts, Span, TextFacts, is_seekable
 
 UNDECODABLE: Final = "None of the file's pictures can be decoded."
 
@@ -187,6 +187,7 @@ def _audio_facts(stream: Stream, index: int) -> AudioFacts:
         codec=stream["codec_name"],
         channels=int(stream["channels"]),
         language=known_language(_tag(stream, "language")),
+        layout=stream.get("channel_layout", UNKNOWN),
         title=_tag(stream, "title"),
         default=bool(_disposition(stream).get("default")),
         role=_role(stream),

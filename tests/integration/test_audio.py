@@ -31,7 +31,27 @@ def retimed(name: str, times: str) -> Recipe:
     return Recipe(name=name, suffix="mkv", sound=CLICK, duration_s=12, copy_before=(), copy_after=setts)
 
 
+def spread(channels: int) -> str:
+    """The click in all of so many channels."""
+    silence = "".join(f"[s{number}]" for number in range(channels))
+    return f"{CLICK},asplit={channels}{silence};{silence}amerge=inputs={channels}"
+
+
 SOURCES = {
+    "unplaced": (
+        Recipe(name="unplaced", suffix="mov", sound=spread(10), audio=("-c:a", "pcm_s16le"), duration_s=8),
+        CLICK_S,
+    ),
+    "ambisonic": (
+        Recipe(
+            name="ambisonic",
+            suffix="mkv",
+            sound=spread(4),
+            audio=("-c:a", "libopus", "-mapping_family", "2", "-ac", "4"),
+            duration_s=8,
+        ),
+        CLICK_S,
+    ),
     "plain": (Recipe(name="click", sound=CLICK, duration_s=12), CLICK_S),
     "mkv": (Recipe(name="click", suffix="mkv", sound=CLICK, duration_s=12), CLICK_S),
     "webm": (

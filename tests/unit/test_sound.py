@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pytest
+
 from services.shared.tracks import SoundRole
 from services.transcoder.sound import sound_tracks
 from services.transcoder.source import AudioFacts
@@ -12,9 +14,18 @@ def stream(
     title: str = "",
     default: bool = False,
     role: SoundRole = SoundRole.PROGRAMME,
+    channels: int = 2,
+    layout: str = "stereo",
 ) -> AudioFacts:
     return AudioFacts(
-        index=index, codec="aac", channels=2, language=language, title=title, default=default, role=role
+        index=index,
+        codec="aac",
+        channels=channels,
+        language=language,
+        layout=layout,
+        title=title,
+        default=default,
+        role=role,
     )
 
 
@@ -42,3 +53,19 @@ def test_tracks_are_called_by_their_title_or_their_language():
     assert [track.title for track in tracks] == ["Deutsch", "Regie", "Sound 3"]
     assert [track.name for track in tracks] == ["a0", "a1", "a2"]
     assert {track.duration_samples for track in tracks} == {48_000}
+
+
+@pytest.mark.parametrize(
+    ("channels", "layout", "averaged"),
+    [
+        (6, "5.1(side)", 0),
+        (4, "unknown", 0),
+        (16, "hexadecagonal", 0),
+        (12, "unknown", 12),
+        (10, "10 channels (FL+FR+FC+LFE+BL+BR+FLC+FRC+BC+SL)", 10),
+        (4, "ambisonic 1", 1),
+    ],
+)
+def test_channels_that_nobody_can_place_are_averaged(channels: int, layout: str, averaged: int):
+    track, *_ = sound_tracks([stream(0, channels=channels, layout=layout)], duration_samples=1)
+    assert track.averaged == averaged

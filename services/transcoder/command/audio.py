@@ -42,7 +42,8 @@ def audio(
     """
     opened = ffmpeg.input(source.url, copyts=None, **source.options)
     stream, start_s = opened[f"a:{track.index}"], _start_s(plan)
-    return _fitted(stream, start_s, until_samples or track.duration_samples, target)
+    samples = until_samples or track.duration_samples
+    return _fitted(stream, start_s, samples, target, before=_averaged(track.averaged))
 
 
 def steadied(source: Input, plan: Plan, track: AudioTrack) -> list[str]:
@@ -67,10 +68,18 @@ def _start_s(plan: Plan) -> float:
     return plan.start_ticks * plan.time_base.num / plan.time_base.den
 
 
-def _fitted(stream: Any, start_s: float, samples: int, target: str) -> list[str]:
+def _averaged(channels: int) -> str:
+    """Filters that let the mean of the first channels be heard on both sides; none where there are none."""
+    if not channels:
+        return ""
+    mean = "+".join(f"{1 / channels:.6f}*c{number}" for number in range(channels))
+    return f"pan=stereo|c0={mean}|c1={mean},"
+
+
+def _fitted(stream: Any, start_s: float, samples: int, target: str, *, before: str = "") -> list[str]:
     end_s = samples / AUDIO_RATE_HZ
     filters = (
-        f"asetpts='{_steady_times(start_s)}',"
+        f"{before}asetpts='{_steady_times(start_s)}',"
         f"aresample={AUDIO_RATE_HZ}:async=1:min_hard_comp={_APART_S:.3f}:first_pts=0,"
         f"apad=whole_dur={end_s:.9f},atrim=end={end_s:.9f}"
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Final
 
 from services.shared.errors import OutOfSpaceError, PermanentJobError
 from services.transcoder import command
+from services.transcoder.adts import AdtsScan
 from services.transcoder.clock import LEAP_S, ClockScan
 from services.transcoder.command import Input
 from services.transcoder.process import USUAL, ExitError, Limits, run, run_ffmpeg
@@ -20,9 +21,11 @@ from services.transcoder.streams import Header
 _DISK_FULL: Final = os.strerror(errno.ENOSPC)
 _OFF_THE_AIR: Final = frozenset({"mpeg", "mpegts"})
 """Demuxers of containers whose clock may leap."""
-_SOUNDS: Final = ("copy", "flac", "aac")
+_AS_IT_IS: Final = "copy"
+_SOUNDS: Final = (_AS_IT_IS, "flac", "aac")
 """The sound as it is. Where that fails, because some of it is damaged, or in a form that Matroska does not
-have, as on DVDs: what a decoder makes of it. Where that is too large: with some loss."""
+have, as on DVDs, or changes its form: what a decoder makes of it. Where that is too large: with some loss."""
+_FRAMED: Final = "aac"
 
 
 async def remux(
@@ -43,15 +46,25 @@ async def remux(
     write = partial(command.remux, source, header.places, destination, times=_times(header), leap_s=leap_s)
     bounded = replace(limits, file_bytes=max_bytes)
     for sound in _SOUNDS:
+        scans = {place: AdtsScan() for place in (_framed(header) if sound == _AS_IT_IS else ())}
         try:
-            await _run(write(sound=sound), bounded)
+            await _run(partial(write, sound=sound), scans, bounded)
         except ExitError as error:
             if _DISK_FULL in error.stderr:
                 raise OutOfSpaceError(f"The disk of {destination.parent} is full.") from error
             failure = error
         else:
-            return
+            if not any(scan.varies for scan in scans.values()):
+                return
     raise PermanentJobError("The file cannot be brought into a form that can be cut.") from failure
+
+
+def _framed(header: Header) -> list[int]:
+    """Where the sounds are of which each frame says in which form it is, and Matroska could not."""
+    if header.format_name not in _OFF_THE_AIR:
+        return []
+    sounds = zip(header.audio, header.places[1:], strict=False)
+    return [place for sound, place in sounds if sound.codec == _FRAMED]
 
 
 def _times(header: Header) -> command.Times:
@@ -60,8 +73,11 @@ def _times(header: Header) -> command.Times:
     return command.Times.NUMBERED if header.numbered else command.Times.TOLD
 
 
-async def _run(arguments: Sequence[str], limits: Limits) -> None:
-    await run_ffmpeg(lambda _: arguments, [], limits=limits)
+async def _run(write: Callable[..., list[str]], scans: Mapping[int, AdtsScan], limits: Limits) -> None:
+    def arguments(urls: Sequence[str]) -> list[str]:
+        return write(frames=dict(zip(scans, urls, strict=True)))
+
+    await run_ffmpeg(arguments, [scan.consume for scan in scans.values()], limits=limits)
 
 
 async def _leap_s(source: Input, header: Header, limits: Limits) -> float | None:

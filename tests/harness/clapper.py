@@ -9,6 +9,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -86,12 +87,28 @@ def flashes_s(shown: Sequence[Shown], *, fps: float) -> list[float]:
 
 def beeps_s(path: Path) -> list[float]:
     """When beeps begin in a sound track of ours, for players that take off the encoder's delay."""
+    return [(n - AAC_FRAME_SAMPLES) / AUDIO_RATE_HZ for n in _beginnings(_heard(path))]
+
+
+def pitches_hz(path: Path) -> list[float]:
+    """How high those beeps are."""
+    samples = _heard(path)
+    count = round(_BEEP_S / 2 * AUDIO_RATE_HZ)
+    middles = (samples[n + count // 2 : n + count // 2 + count] for n in _beginnings(samples))
+    rises = (sum(before < 0 <= after for before, after in pairwise(middle)) for middle in middles)
+    return [rise * AUDIO_RATE_HZ / count for rise in rises]
+
+
+def _heard(path: Path) -> array[int]:
     samples = array("h")
     samples.frombytes(run(["ffmpeg", "-v", "error", "-i", str(path), "-ac", "1", "-f", "s16le", "-"]))
+    return samples
+
+
+def _beginnings(samples: array[int]) -> list[int]:
     loud = [n for n, level in enumerate(samples) if abs(level) > _LOUD]
     quiet = AUDIO_RATE_HZ // 2
-    first = [n for before, n in zip([-quiet, *loud], loud, strict=False) if n - before >= quiet]
-    return [(n - AAC_FRAME_SAMPLES) / AUDIO_RATE_HZ for n in first]
+    return [n for before, n in zip([-quiet, *loud], loud, strict=False) if n - before >= quiet]
 
 
 def film(

@@ -162,6 +162,12 @@ def _joined(*recipes: Recipe) -> Callable[[Path, Path], None]:
     return write
 
 
+def _meeting(name: str, before: Recipe, after: Recipe) -> Kind:
+    """Two broadcasts. Where they meet, the sound of both overlaps by a frame."""
+    joined, numbers = _joined(before, after), [*_ALL, *_ALL]
+    return _made(name, joined, suffix="ts", numbers=numbers, claps_s=_TWICE, apart_s=0.03, remuxed=True)
+
+
 def _colours(name: str, *, primaries: str, transfer: str, matrix: str, more: str = "") -> Kind:
     tags = f"setparams=color_primaries={primaries}:color_trc={transfer}:colorspace={matrix}:range=tv"
     said = f"log-level=1:colorprim={primaries}:transfer={transfer}:colormatrix={matrix}:range=limited{more}"
@@ -175,6 +181,8 @@ _PICTURE: Final = film("one_frame", sound=None, duration_s=0.04, claps_s=())
 _SMALL: Final = film("part", suffix="ts")
 _LARGE: Final = film("large_part", suffix="ts", size="352x192")
 _DOLBY: Final = film("part", suffix="ts", audio=("-c:a", "ac3", "-b:a", "384k"))
+_SURROUND: Final = film("part_surround", suffix="ts", audio=("-c:a", "aac", "-b:a", "192k", "-ac", "6"))
+_SLOW: Final = film("part_slow", suffix="ts", sound=beeps(rate_hz=44_100))
 _TWICE: Final = (*CLAPS_S, *(LENGTH_S + clap for clap in CLAPS_S))
 
 KINDS: Final = (
@@ -320,25 +328,10 @@ KINDS: Final = (
     ),
     _made("slide", _with_sound(_PICTURE, beeps((), length_s=6)), numbers=[0] * 150, claps_s=(), stills=True),
     _copied("wrapped", "-output_ts_offset", "95438", suffix="ts", remuxed=True),
-    _made(
-        "new_clock",
-        # Where broadcasts meet, the sound of both overlaps by a frame.
-        _joined(_SMALL, _SMALL),
-        apart_s=0.03,
-        suffix="ts",
-        numbers=[*_ALL, *_ALL],
-        claps_s=_TWICE,
-        remuxed=True,
-    ),
-    _made(
-        "new_clock_dolby",
-        _joined(_DOLBY, _DOLBY),
-        apart_s=0.03,
-        suffix="ts",
-        numbers=[*_ALL, *_ALL],
-        claps_s=_TWICE,
-        remuxed=True,
-    ),
+    _meeting("new_clock", _SMALL, _SMALL),
+    _meeting("new_clock_dolby", _DOLBY, _DOLBY),
+    _meeting("new_channels", _SMALL, _SURROUND),
+    _meeting("new_rate", _SMALL, _SLOW),
     _interrupted("interrupted", beeps((1.0, 14.0), length_s=16)),
     _interrupted("interrupted_silent", None),
     _of(

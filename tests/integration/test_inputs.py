@@ -16,7 +16,7 @@ from services.transcoder.ladder import Ladder, Rungs
 from services.transcoder.probe import inspect, probe
 from services.transcoder.remux import remux
 from tests.harness.broadcasts import without_a_sound_header, without_a_time
-from tests.harness.clapper import Shown, beeps_s, film, flashes_s, shown_in
+from tests.harness.clapper import Shown, beeps_s, film, flashes_s, pitches_hz, shown_in
 from tests.harness.kinds import KINDS, Kind
 from tests.harness.media import Collector, Transcoded, planned, transcode, whole
 from tests.harness.pieces import check_pictures, check_tracks
@@ -123,6 +123,13 @@ async def test_one_damaged_packet_of_a_broadcast_costs_no_more_than_itself(
     assert sum(right) >= 225 - 3
     heard_s = beeps_s(done.collector.write("a0", tmp_path / "a0.mp4"))
     assert heard_s == pytest.approx(flashes_s(shown, fps=25), abs=0.03)
+
+
+async def test_sound_keeps_its_pitch_where_its_rate_changes(source_folder, tmp_path):
+    kind = next(kind for kind in KINDS if kind.name == "new_rate")
+    done = await transcode(await cuttable(kind.make(source_folder), tmp_path))
+    path = done.collector.write("a0", tmp_path / "a0.mp4")
+    assert pitches_hz(path) == pytest.approx([1000] * len(kind.claps_s), rel=0.02)
 
 
 async def test_a_broadcast_whose_sound_would_become_too_large_is_no_worse_off(source_folder, tmp_path):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import Enum
 from pathlib import Path
 from typing import Final
@@ -42,6 +42,7 @@ def remux(
     destination: Path,
     *,
     sound: str,
+    frames: Mapping[int, str],
     times: Times = Times.TOLD,
     leap_s: float | None = None,
 ) -> list[str]:
@@ -52,13 +53,15 @@ def remux(
         places: the streams' positions in the file, the video's first.
         destination: what to write.
         sound: its codec: `copy`, or what to encode it with.
+        frames: where to write the bare frames of some of those streams, AAC as it is broadcast.
         times: where those of the pictures come from.
         leap_s: a step of one stream by more is a leap of the clock, and taken back; None: it never leaps.
     """
     opened = ffmpeg.input(source.url, fflags="+genpts", **_clock(leap_s), **source.options)
     streams = [opened[str(place)] for place in places]
     made = {"format": "matroska", "c:v": "copy", "bsf:v": times.value, "c:a": sound, "c:s": "subrip"}
-    return compiled([ffmpeg.output(*streams, f"file:{destination}", **made)])
+    bare = [opened[str(place)].output(url, format="adts", c="copy") for place, url in frames.items()]
+    return compiled([ffmpeg.output(*streams, f"file:{destination}", **made), *bare])
 
 
 def _clock(leap_s: float | None) -> dict[str, float | None]:

@@ -9,10 +9,19 @@ import tomllib
 from itertools import pairwise
 from typing import Final
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictInt,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from services.shared.encoding import Encoding
-from services.shared.errors import InvalidRequestError, UnsupportedMediaError
+from services.shared.errors import InvalidRequestError, PermanentJobError
 from services.shared.plan import Rational
 from services.shared.tracks import Rendition
 from services.transcoder.profiles import BITS, Family, Profile, profile
@@ -27,6 +36,9 @@ _REFERENCE_PIXELS: Final = 1920 * 1080
 _REFERENCE_BITRATE: Final = 5_000_000
 _REFERENCE_FPS: Final = 30.0
 _MIN_BITRATE: Final = 100_000
+_MAX_REFERENCE_BITRATE: Final = 100_000_000
+"""Ffmpeg counts bits with 31 bits: the largest pictures at 60 a second have twelve times as many, and the
+decoder's buffer half as many again."""
 _PIXEL_EXPONENT: Final = 0.75
 """Bits needed for equal quality grow with the picture's area to the power of 0.75 (Waggoner's rule)."""
 _RATE_EXPONENT: Final = 0.5
@@ -40,11 +52,11 @@ class Rungs(BaseModel):
 
     profile: str
     """What encodes it: one of `services.transcoder.profiles.PROFILES`."""
-    lines: tuple[int, ...] = Field(default=RUNGS, min_length=1)
+    lines: tuple[StrictInt, ...] = Field(default=RUNGS, min_length=1)
     """Sizes by the short side, ascending. The source's own size, up to the last of them, is always added."""
-    bitrate: int | None = Field(default=None, ge=_MIN_BITRATE)
+    bitrate: StrictInt | None = Field(default=None, ge=_MIN_BITRATE, le=_MAX_REFERENCE_BITRATE)
     """Cap in bits per second at 1920 by 1080 and 30 pictures per second, from which the others follow."""
-    quality: int | None = Field(default=None, ge=1, le=63)
+    quality: StrictInt | None = Field(default=None, ge=1)
     """Constant quality on the encoder's own scale; None: the profile's."""
     preset: str | None = None
     """Effort in the encoder's own words; None: the profile's."""
@@ -62,6 +74,8 @@ class Rungs(BaseModel):
     def _ascending(cls, lines: tuple[int, ...]) -> tuple[int, ...]:
         if any(after <= before for before, after in pairwise((1, *lines))):
             raise ValueError("sizes must be above 1 and ascend")
+        if any(size % 2 for size in lines):
+            raise ValueError("sizes must be even")
         return lines
 
     @model_validator(mode="after")
@@ -69,6 +83,10 @@ class Rungs(BaseModel):
         if self.preset is not None and self.preset not in self.chosen.presets:
             presets = ", ".join(self.chosen.presets)
             raise ValueError(f"{self.profile} has no preset {self.preset!r}; it has {presets}")
+        if self.lines[0] < self.chosen.min_side:
+            raise ValueError(f"{self.profile} has no sizes below {self.chosen.min_side}")
+        if self.quality is not None and self.quality > self.chosen.coarsest:
+            raise ValueError(f"{self.profile} has no quality beyond {self.chosen.coarsest}")
         return self
 
     @property
@@ -88,7 +106,7 @@ class Rungs(BaseModel):
         top = min(_floor_even(min(width, height)), self.lines[-1])
         if top < self.chosen.min_side or (top < self.lines[0] and not needed):
             return []
-        below = (rung for rung in self.lines if rung * _MIN_STEP <= top and rung >= self.chosen.min_side)
+        below = (rung for rung in self.lines if rung * _MIN_STEP <= top)
         return [self._rendition(width, height, short, fps) for short in (*below, top)]
 
     def _rendition(self, width: int, height: int, short: int, fps: Rational) -> Rendition:
@@ -115,7 +133,7 @@ class Ladder(BaseModel):
 
     codec: tuple[Rungs, ...] = Field(min_length=1)
     """The first one is what everybody gets: its lowest rung is what a video becomes playable with."""
-    per_title: bool = False
+    per_title: StrictBool = False
     """Whether a video that needs less quality than others gets less: see `services.transcoder.complexity`."""
 
     @field_validator("codec")
@@ -141,7 +159,8 @@ class Ladder(BaseModel):
         as 4:2:0 needs.
 
         Raises:
-            UnsupportedMediaError: the picture is too small for the ladder's first codec.
+            PermanentJobError: the picture is too small for the ladder's first codec. Another ladder may have
+                one that takes it, so that is no reason to throw the original away.
         """
         rungs = [
             rendition
@@ -149,7 +168,7 @@ class Ladder(BaseModel):
             for rendition in part.renditions(width=width, height=height, fps=fps, needed=place == 0)
         ]
         if not rungs or rungs[0].encoding.profile != self.codec[0].profile:
-            raise UnsupportedMediaError(
+            raise PermanentJobError(
                 f"The picture of {width} by {height} pixels is too small for {self.codec[0].profile}."
             )
         ordered = sorted(rungs, key=lambda rung: min(rung.width, rung.height))

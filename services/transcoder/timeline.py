@@ -176,7 +176,7 @@ def make_plan(info: SourceInfo, *, generation: int, encoder: str, ladder: Ladder
         ladder: what it is encoded in.
 
     Raises:
-        UnsupportedMediaError: the picture is too small for that ladder.
+        PermanentJobError: the picture is too small for that ladder.
     """
     video = info.video
     fps = frame_rate(video)

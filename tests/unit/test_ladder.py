@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from services.shared.errors import InvalidRequestError, UnsupportedMediaError
+from services.shared.errors import InvalidRequestError, PermanentJobError
 from services.shared.plan import Rational
 from services.shared.tracks import Rendition
 from services.transcoder.ladder import H264, Ladder, ladder_of, max_bitrate, parse_ladder
@@ -94,7 +94,7 @@ def test_only_the_first_codec_takes_sources_below_its_lowest_rung():
 def test_a_codec_that_cannot_encode_small_pictures_leaves_them_to_the_others_or_refuses():
     both = ladder(width=96, height=54, fps=FPS, of=ladder_of(("h264", "av1")))
     assert [rung.name for rung in both] == ["54p"]
-    with pytest.raises(UnsupportedMediaError, match="96 by 54 pixels is too small for av1"):
+    with pytest.raises(PermanentJobError, match="96 by 54 pixels is too small for av1"):
         ladder(width=96, height=54, fps=FPS, of=ladder_of(("av1",)))
 
 
@@ -111,7 +111,15 @@ def test_a_codec_that_cannot_encode_small_pictures_leaves_them_to_the_others_or_
             "codec.0.lines: sizes must be above 1 and ascend",
         ),
         ('[[codec]]\nprofile = "av1"\npreset = "fast"', "av1 has no preset 'fast'; it has 13, 12"),
-        ('[[codec]]\nprofile = "h264"\nquality = 99', "codec.0.quality"),
+        ('[[codec]]\nprofile = "av1"\nlines = [32, 720]', "codec.0: av1 has no sizes below 64"),
+        ('[[codec]]\nprofile = "h264"\nlines = [2, 4]', "codec.0: h264 has no sizes below 16"),
+        ('[[codec]]\nprofile = "h264"\nlines = [241]', "codec.0.lines: sizes must be even"),
+        ('[[codec]]\nprofile = "h264"\nlines = ["360"]', "codec.0.lines.0: Input should be a valid integer"),
+        ('[[codec]]\nprofile = "h264"\nquality = 60', "codec.0: h264 has no quality beyond 51"),
+        ('[[codec]]\nprofile = "vp9"\nquality = 64', "codec.0: vp9 has no quality beyond 63"),
+        ('[[codec]]\nprofile = "h264"\nquality = true', "codec.0.quality: Input should be a valid integer"),
+        ('[[codec]]\nprofile = "h264"\nbitrate = 100_000_001', "codec.0.bitrate: .* equal to 100000000"),
+        ('per_title = 1\n[[codec]]\nprofile = "h264"', "per_title: Input should be a valid boolean"),
         ('[[codec]]\nprofile = "h264"\n[[codec]]\nprofile = "h264_qsv"', "each kind of codec may occur once"),
         (
             '[[codec]]\nprofile = "h264"\nlines = [720]\n[[codec]]\nprofile = "av1"',

@@ -25,6 +25,8 @@ _MAX_MEAN_GAP_S: Final = 60
 
 _BOUNDS: Final = Bounds()
 _MAYBE_GRADUAL: Final = frozenset({"h264"})
+_MAYBE_INTERLACED: Final = frozenset({"h264", "mpeg2video", "mpeg4", "vc1"})
+"""Codecs of which each picture says by itself whether it is."""
 _PACKETS_OF_A_PICTURE: Final = 2
 """At most: fields may be packed one by one."""
 _ENCRYPTED: Final = "The video is encrypted (copy protection), so it cannot be decoded."
@@ -91,6 +93,7 @@ async def survey(
     packets = await _scan(source, bounds, limits)
     header, video = inspected.header, _video_facts(inspected, packets)
     video = replace(video, gradual=await _is_gradual(source, header, video, limits))
+    video = replace(video, look=await _later_look(source, header, video, limits))
     info = info_of(header, video, sound=await _sound(source, header, video, limits))
     check_length(info, bounds)
     return info
@@ -191,6 +194,19 @@ async def _is_gradual(source: Input, header: Header, video: VideoFacts, limits: 
         return False
     items = await _decoded(source, header.places[0], f"{begin_s}%+#{_PACKETS_OF_A_PICTURE}", limits)
     return not any(item.get("pict_type") == "I" for item in items)
+
+
+async def _later_look(source: Input, header: Header, video: VideoFacts, limits: Limits) -> Look:
+    """The look of the first pictures, and whether some elsewhere are woven from fields.
+
+    A broadcast may begin with pictures that are not. What is treated as if it were costs time only.
+    """
+    look = video.look
+    if look.interlaced or video.codec not in _MAYBE_INTERLACED:
+        return look
+    places = (f"{video.start_s + video.duration_s * part:.3f}%+#{_FIRST_PACKETS}" for part in _ELSEWHERE)
+    later = look_of(await _decoded(source, header.places[0], ",".join(places), limits))
+    return replace(look, interlaced=later is not None and later.interlaced)
 
 
 async def _sound(source: Input, header: Header, video: VideoFacts, limits: Limits) -> Span | None:

@@ -183,6 +183,9 @@ _LARGE: Final = film("large_part", suffix="ts", size="352x192")
 _DOLBY: Final = film("part", suffix="ts", audio=("-c:a", "ac3", "-b:a", "384k"))
 _SURROUND: Final = film("part_surround", suffix="ts", audio=("-c:a", "aac", "-b:a", "192k", "-ac", "6"))
 _SLOW: Final = film("part_slow", suffix="ts", sound=beeps(rate_hz=44_100))
+_FIELDS: Final = film(
+    "part_interlaced", suffix="ts", rate="50", before=_WOVEN, video=x264(*_INTERLACED, "-g", "25")
+)
 _TWICE: Final = (*CLAPS_S, *(LENGTH_S + clap for clap in CLAPS_S))
 
 KINDS: Final = (
@@ -255,6 +258,7 @@ KINDS: Final = (
     _of(
         film("interlaced", suffix="ts", rate="50", before=_WOVEN, video=(*_MPEG2, *_INTERLACED)), remuxed=True
     ),
+    _meeting("interlaced_later", _SMALL, _FIELDS),
     _made(
         "new_size",
         _joined(_SMALL, _LARGE),

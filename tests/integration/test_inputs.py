@@ -132,6 +132,13 @@ async def test_sound_keeps_its_pitch_where_its_rate_changes(source_folder, tmp_p
     assert pitches_hz(path) == pytest.approx([1000] * len(kind.claps_s), rel=0.02)
 
 
+async def test_fields_that_are_woven_only_later_on_are_noticed(source_folder, tmp_path):
+    kind = next(kind for kind in KINDS if kind.name == "interlaced_later")
+    source = Input(location=str(await cuttable(kind.make(source_folder), tmp_path)))
+    assert not (await inspect(source)).look.interlaced
+    assert (await probe(source)).video.look.interlaced
+
+
 async def test_a_broadcast_whose_sound_would_become_too_large_is_no_worse_off(source_folder, tmp_path):
     hurt, remuxed = tmp_path / "hurt.ts", tmp_path / "remuxed.mkv"
     noisy = film("noise", suffix="ts", sound="anoisesrc=amplitude=0.5").make(source_folder)

@@ -17,5 +17,7 @@ class Encoding(Record):
     """Effort, in the encoder's own words."""
     quality: int = 23
     """Constant quality (CRF and its like) on the encoder's own scale; smaller is better."""
+    level: str = ""
+    """What it may ask of a decoder, in the codec's own terms, e.g. `3.1`. Empty: the encoder decides."""
     stitchable: bool = False
     """Pieces may differ in quality: the decoder's configuration must not depend on it."""

@@ -23,11 +23,17 @@ class Rendition(Record):
     bitrate: int
     """Bits per second: the cap while encoding; the measured peak segment rate once the video is ready."""
     codec: str = ""
-    """RFC 6381, e.g. `avc1.64001f`: that of small pictures by the same encoder until the video is ready.
-    Empty in plans made before there was a choice."""
+    """RFC 6381, e.g. `avc1.64001f`. Until the video is ready: as planned, which is exact where the level was
+    planned as well, else that of small pictures by the same encoder. Empty in plans made before there was a
+    choice."""
     encoding: Encoding = Encoding()
     begun: bool = True
     """Whether its first segment is there. Manifests tell of it earlier: nobody should choose it before."""
+
+    @property
+    def buffer_bits(self) -> int:
+        """By how much the cap may be exceeded at once: a second and a half of it."""
+        return self.bitrate * 3 // 2
 
 
 class SoundRole(StrEnum):

@@ -54,6 +54,10 @@ class Trial:
     codec: str
     """RFC 6381; for larger pictures another level stands in it."""
 
+    def codec_at(self, level: str) -> str:
+        """The codec of pictures of another level, where it is known: H.264's name ends with its number."""
+        return f"{self.codec[:-2]}{round(10 * float(level)):02x}" if level else self.codec
+
 
 class Encoders:
     """The encoders that work here, by profile."""
@@ -61,7 +65,7 @@ class Encoders:
     def __init__(self, ffmpeg: str, limits: Limits) -> None:
         self._ffmpeg = ffmpeg
         self._limits = limits
-        self._trials: dict[str, Trial] = {}
+        self._trials: dict[tuple[str, str], Trial] = {}
 
     @classmethod
     async def find(cls, sandbox: Sandbox | None = None) -> Encoders:
@@ -89,17 +93,18 @@ class Encoders:
         return _SEPARATOR.join([self._ffmpeg, *(trial.build for trial in trials)])
 
     async def announced(self, renditions: Iterable[Rendition]) -> tuple[Rendition, ...]:
-        """The renditions with the codecs that players are told of before there is any of it.
+        """The renditions with the codecs that players are told of before there is any of them.
+
+        Efforts differ in what they use of a codec, which is part of its name.
 
         Raises:
             ForeignEncoderError: one of them cannot be encoded here.
         """
-        return tuple(
-            [
-                rung.model_copy(update={"codec": (await self._trial(rung.encoding.profile)).codec})
-                for rung in renditions
-            ]
-        )
+        return tuple([await self._announced(rung) for rung in renditions])
+
+    async def _announced(self, rung: Rendition) -> Rendition:
+        trial = await self._trial(rung.encoding.profile, rung.encoding.preset)
+        return rung.model_copy(update={"codec": trial.codec_at(rung.encoding.level)})
 
     async def check(self, planned: str, profiles: Iterable[str]) -> None:
         """Make sure that what is encoded here with these profiles fits to a plan.
@@ -118,10 +123,12 @@ class Encoders:
                 detail=f"planned for: {planned}\nhere: {here}",
             )
 
-    async def _trial(self, name: str) -> Trial:
-        if name not in self._trials:
-            self._trials[name] = await _tried(profile(name), self._limits)
-        return self._trials[name]
+    async def _trial(self, name: str, preset: str | None = None) -> Trial:
+        chosen = profile(name)
+        preset = preset or chosen.preset
+        if (name, preset) not in self._trials:
+            self._trials[name, preset] = await _tried(chosen, preset, self._limits)
+        return self._trials[name, preset]
 
 
 def fits(wanted: str, offered: str) -> bool:
@@ -129,8 +136,8 @@ def fits(wanted: str, offered: str) -> bool:
     return set(wanted.split(_SEPARATOR)) <= set(offered.split(_SEPARATOR))
 
 
-async def _tried(chosen: Profile, limits: Limits) -> Trial:
-    """Try a profile.
+async def _tried(chosen: Profile, preset: str, limits: Limits) -> Trial:
+    """Try a profile with one of its efforts.
 
     Raises:
         ForeignEncoderError: it does not work here.
@@ -141,7 +148,7 @@ async def _tried(chosen: Profile, limits: Limits) -> Trial:
         width=_SIDE,
         height=_SIDE,
         bitrate=_BITRATE,
-        encoding=Encoding(profile=chosen.name, preset=chosen.preset, quality=chosen.quality),
+        encoding=Encoding(profile=chosen.name, preset=preset, quality=chosen.quality),
     )
     try:
         said = await run(command.encode_blank(blank), sample.take, limits=limits)

@@ -24,6 +24,7 @@ from services.shared.encoding import Encoding
 from services.shared.errors import InvalidRequestError, PermanentJobError
 from services.shared.plan import Rational
 from services.shared.tracks import Rendition
+from services.transcoder.levels import level_of
 from services.transcoder.profiles import BITS, Family, Profile, profile
 
 RUNGS: Final = (240, 360, 480, 720, 1080, 1440, 2160)
@@ -43,6 +44,8 @@ _PIXEL_EXPONENT: Final = 0.75
 """Bits needed for equal quality grow with the picture's area to the power of 0.75 (Waggoner's rule)."""
 _RATE_EXPONENT: Final = 0.5
 """Doubling the frame rate costs about 1.4 times the bits: neighbouring frames are more alike."""
+_X264: Final = "libx264"
+"""Gets its level from here. What other encoders of H.264 make of their efforts, they alone know."""
 
 
 class Rungs(BaseModel):
@@ -113,7 +116,7 @@ class Rungs(BaseModel):
         chosen, scale = self.chosen, short / min(width, height)
         out_width, out_height = _scaled(width, scale), _scaled(height, scale)
         reference = self.bitrate or round(_REFERENCE_BITRATE * BITS[chosen.family])
-        return Rendition(
+        rung = Rendition(
             name=f"{short}p" if chosen.family is Family.H264 else f"{short}p-{chosen.family}",
             width=out_width,
             height=out_height,
@@ -124,6 +127,7 @@ class Rungs(BaseModel):
                 quality=self.quality or chosen.quality,
             ),
         )
+        return _encoded(rung, level=level_of(rung, fps)) if chosen.encoder == _X264 else rung
 
 
 class Ladder(BaseModel):
@@ -172,7 +176,7 @@ class Ladder(BaseModel):
                 f"The picture of {width} by {height} pixels is too small for {self.codec[0].profile}."
             )
         ordered = sorted(rungs, key=lambda rung: min(rung.width, rung.height))
-        return tuple(_stitchable(rung) if self.per_title else rung for rung in ordered)
+        return tuple(_encoded(rung, stitchable=True) if self.per_title else rung for rung in ordered)
 
 
 H264: Final = Ladder(codec=(Rungs(profile="h264"),))
@@ -229,8 +233,8 @@ def _complaints(error: ValidationError) -> str:
     return "; ".join(said)
 
 
-def _stitchable(rung: Rendition) -> Rendition:
-    return rung.model_copy(update={"encoding": rung.encoding.model_copy(update={"stitchable": True})})
+def _encoded(rung: Rendition, **how: object) -> Rendition:
+    return rung.model_copy(update={"encoding": rung.encoding.model_copy(update=how)})
 
 
 def _scaled(side: int, scale: float) -> int:

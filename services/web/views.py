@@ -48,7 +48,7 @@ class RenditionView(View):
     width: int
     height: int
     bitrate: int = Field(description="bits per second: the limit while processing, the measured peak after")
-    codec: str = Field(description="RFC 6381; while processing its level is a guess")
+    codec: str = Field(description="RFC 6381; while processing, the level is a guess but for x264's")
     begun: bool = Field(description="whether it can be watched from the beginning, as far as it reaches")
     download: str | None = Field(description="all of it as one MP4 file; null until the video is ready")
 

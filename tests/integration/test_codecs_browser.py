@@ -15,6 +15,7 @@ from tests.harness.media import transcode
 from tests.harness.numbered import BRIEF
 from tests.harness.other_players import open_dashjs, open_hlsjs
 from tests.harness.site import site, write_site
+from tests.harness.sources import Recipe
 from tests.harness.viewer import Viewer, visiting
 
 FILM = BRIEF
@@ -74,6 +75,15 @@ async def assert_plays_to_the_end(visitor: Viewer) -> None:
     pictures = await visitor.page.evaluate("viewer.pictures")
     assert len(pictures) >= FILM.duration_s
     assert not [p for p in pictures if p["number"] != round(p["time_s"] * FILM.fps)]
+
+
+async def test_the_smallest_pictures_are_of_a_codec_that_browsers_know(browser, source_folder, tmp_path):
+    small = Recipe(name="tiny", size="160x96", rate="10", duration_s=5)
+    write_site(await transcode(small.make(source_folder)), tmp_path)
+    with site(tmp_path) as address:
+        async with visiting(browser, address) as visitor:
+            await open_shaka(visitor, {"links": {"manifest": "/manifest.mpd"}})
+            await visitor.until(lambda now: now.position_s > 0, what="it plays")
 
 
 @pytest.mark.parametrize(

@@ -90,6 +90,11 @@ def test_what_was_planned_before_there_was_a_choice_is_encoded_as_it_was():
     ]
 
 
+def test_x264_is_told_the_level_that_was_planned():
+    assert value(piece_of(rendition(PROFILES["h264"], level="3.1")), "-level") == "3.1"
+    assert "-level" not in piece_of(rendition(PROFILES["h264"]))
+
+
 def test_hevc_carries_the_tag_that_apple_asks_for():
     assert value(piece_of(rendition(PROFILES["hevc"])), "-tag:v") == "hvc1"
     assert value(piece_of(rendition(PROFILES["hevc_qsv"])), "-tag:v") == "hvc1"

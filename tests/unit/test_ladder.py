@@ -71,6 +71,17 @@ def test_bitrate_caps_grow_with_size_and_frame_rate():
     assert max_bitrate(16, 16, FPS) == 100_000
 
 
+def test_of_h264_the_level_is_planned_and_never_one_below_1_1():
+    levels = [rung.encoding.level for rung in ladder(width=1920, height=1080, fps=FPS)]
+    assert levels == ["2.1", "3", "3", "3.1", "4"]
+    assert [rung.encoding.level for rung in ladder(width=160, height=96, fps=Rational(num=10, den=1))] == [
+        "1.1"
+    ]
+    assert {
+        rung.encoding.level for rung in ladder(width=640, height=360, fps=FPS, of=ladder_of(("av1",)))
+    } == {""}
+
+
 def test_several_codecs_stand_side_by_side_from_the_lowest_rung_to_the_highest():
     rungs = ladder(width=1920, height=1080, fps=FPS, of=ladder_of(("h264", "vp9")))
     assert [rung.name for rung in rungs[:4]] == ["240p", "240p-vp9", "360p", "360p-vp9"]

@@ -32,7 +32,7 @@ PLAN = Plan(
             width=426 if name.startswith("240") else 1280,
             height=int(name.partition("p")[0]),
             bitrate=500_000,
-            codec="av01.0.04M.08" if name.endswith("av1") else "avc1.64000a",
+            codec="av01.0.04M.08" if name.endswith("av1") else CODECS[name],
             encoding=AV1 if name.endswith("av1") else AVC,
         )
         for name in CODECS
@@ -81,8 +81,31 @@ def test_a_video_in_one_codec_has_one_set_without_preference():
 def test_sets_keep_their_ids_and_codecs_are_announced_while_a_video_grows():
     growing, done = (sets(manifest("manifest.mpd", PLAN, there)) for there in (BEGUN, COMPLETE))
     assert [group["id"] for group in growing] == [group["id"] for group in done]
-    # Nothing of AV1 is there yet: players are told what its encoder makes of small pictures.
-    assert [group["has"] for group in growing] == ["avc1.64000d avc1.64000d", "av01.0.04M.08 av01.0.04M.08"]
+    # Of AV1 the plan knows what its encoder makes of small pictures.
+    assert [group["has"] for group in growing] == ["avc1.64000d avc1.64001f", "av01.0.04M.08 av01.0.04M.08"]
+
+
+def test_while_a_video_grows_players_are_told_the_same_codecs():
+    """They look for them once (HLS), and no Representation may change its own (ISO/IEC 23009-1, 5.4)."""
+    later = BEGUN.model_copy(update={"tracks": tracks("240p", "240p-av1", "720p-av1")})
+    begun, more = (manifest("master.m3u8", PLAN, there) for there in (BEGUN, later))
+    assert begun == more
+
+
+def test_a_plan_from_before_codecs_were_planned_announces_that_of_its_first_piece():
+    plan = PLAN.model_copy(
+        update={"renditions": tuple(r.model_copy(update={"codec": ""}) for r in PLAN.renditions[::2])}
+    )
+    (only,) = sets(manifest("manifest.mpd", plan, BEGUN))
+    assert only["has"] == "avc1.64000d avc1.64000d"
+
+
+def test_level_1b_is_announced_as_the_next_one_which_browsers_know():
+    small = tracks("240p")["240p"].model_copy(update={"codec": "avc1.640009"})
+    there = COMPLETE.model_copy(update={"tracks": {**COMPLETE.tracks, "240p": small}})
+    files = final_files(PLAN, there)
+    assert sets(files["manifest.mpd"])[0]["has"] == "avc1.64000b avc1.64001f"
+    assert b"avc1.640009" not in files["master.m3u8"]
 
 
 def test_each_rendition_is_a_variant_of_its_codec_in_hls():

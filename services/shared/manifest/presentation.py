@@ -39,6 +39,15 @@ def sound_title(audio: AudioTrack) -> str:
     return audio.title or f"Sound {audio.index + 1}"
 
 
+def _acceptable(codec: str) -> str:
+    """The codec, with H.264's level 1.1 in place of 1b, which it includes.
+
+    Browsers do not know 1b by the number that it has in High profile; what was made before levels were
+    planned may have it.
+    """
+    return f"{codec[:-2]}0b" if codec.startswith("avc1.") and codec.endswith("09") else codec
+
+
 @dataclass(frozen=True, kw_only=True)
 class Track:
     """A track that has something to play, and when its segments begin and end."""
@@ -170,10 +179,12 @@ class Presentation:
         return self.available.video_segments.get(track, self.available.audio_segments.get(track, 0))
 
     def _codec(self, rendition: Rendition) -> str:
-        """Its codec; until its first piece has told it, one made in the same way: only the level differs."""
+        """Its codec: what was planned until all of it is there, since players do not look for another one."""
+        if rendition.codec and not self.available.complete:
+            return rendition.codec
         alike = (one for one in self.plan.renditions if one.encoding == rendition.encoding)
         known = (self.available.tracks.get(one.name) for one in (rendition, *alike))
-        return next((track.codec for track in known if track), rendition.codec)
+        return _acceptable(next((track.codec for track in known if track), rendition.codec))
 
     def _bandwidth(self, name: str, announced: int) -> int:
         # Players remember what they were told, so it changes only once, from the cap to what was measured.

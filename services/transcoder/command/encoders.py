@@ -18,6 +18,7 @@ from services.transcoder.profiles import PROFILES, Family, Profile
 
 _KILOBIT: Final = 1000
 _BLANK_FRAMES: Final = 8
+_BLANK_RATE: Final = 25
 _X265_UNSIGNED: Final = ":info=0"
 _VAAPI_DEVICE: Final = "/dev/dri/renderD128"
 
@@ -51,13 +52,17 @@ def devices(*renditions: Rendition) -> list[str]:
     return ["-vaapi_device", _VAAPI_DEVICE] if "vaapi" in kinds else []
 
 
-def encode_blank(rendition: Rendition) -> list[str]:
+def encode_blank(rendition: Rendition, *, rate: int = _BLANK_RATE) -> list[str]:
     """Encode a few generated pictures as those of a piece are, as fragmented MP4 on standard output.
 
     Encoders tell their version: in what they make, or on standard error.
+
+    Args:
+        rendition: what to encode them as.
+        rate: pictures per second.
     """
     size = f"{rendition.width}x{rendition.height}"
-    generated = ffmpeg.input(f"testsrc2=size={size}:rate=25", format="lavfi")
+    generated = ffmpeg.input(f"testsrc2=size={size}:rate={rate}", format="lavfi")
     options = encoder(rendition, segment_frames=_BLANK_FRAMES)
     output = prepared(generated, rendition).output(
         "pipe:1",
@@ -78,6 +83,7 @@ def _x264(rendition: Rendition, size: int) -> Options:
     return {
         "preset": rendition.encoding.preset,
         "profile:v": "high",
+        **({"level": rendition.encoding.level} if rendition.encoding.level else {}),
         "crf": rendition.encoding.quality,
         **_capped(rendition),
         # Key frames at segment starts and nowhere else. The zone lifts the first key frame of each run,
@@ -161,7 +167,7 @@ def _qsv(rendition: Rendition, size: int) -> Options:
 
 
 def _capped(rendition: Rendition) -> Options:
-    return {"maxrate": rendition.bitrate, "bufsize": rendition.bitrate * 3 // 2}
+    return {"maxrate": rendition.bitrate, "bufsize": rendition.buffer_bits}
 
 
 def _tag(chosen: Profile) -> Options:

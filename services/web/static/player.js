@@ -1,11 +1,14 @@
 // The player: Shaka with its own controls, or the browser's HLS where there is no Media Source Extensions.
 
 import { clock } from "./format.js";
+import { call } from "./http.js";
 import { LateTracks } from "./late.js";
 import { Reach } from "./reach.js";
 
 const RETRY_MS = 1500;
 const MAX_RETRIES = 20;
+const GONE = [404, 410];
+const NEWER_BROWSER = "A newer one can: any current Chrome, Edge, Firefox or Safari.";
 const BANDWIDTH_ESTIMATE = 4_000_000;
 /** A little more than one segment. */
 const OPENING_S = 5;
@@ -74,6 +77,7 @@ export class Player {
     this.shaka = null;
     this.loading = null;
     this.loaded = false;
+    this.over = false;
     this.retries = 0;
     this.height = Infinity;
     this.late = new LateTracks();
@@ -93,6 +97,7 @@ export class Player {
 
   /** Begin to play, unless that was done already. */
   load() {
+    if (this.over) return this.loading;
     this.loading ??= this.begin();
     return this.loading;
   }
@@ -115,7 +120,7 @@ export class Player {
       // Browsers may refuse to start with sound before the visitor did anything; the big button is there then.
       if (this.video.autoplay) this.video.play().catch(() => {});
     } catch (error) {
-      this.retryLater(error);
+      await this.failed(error);
     }
   }
 
@@ -149,13 +154,13 @@ export class Player {
     player.configure("abr.restrictions.maxHeight", this.height);
     // Everything there is may be asked for at once, whatever the clock says; this spares a warning about clocks.
     player.configure("manifest.dash.clockSyncUri", this.manifest);
-    player.addEventListener("error", (event) => this.retryLater(event.detail));
+    player.addEventListener("error", (event) => this.failed(event.detail));
     return player;
   }
 
   beginNatively() {
     if (!this.video.canPlayType("application/vnd.apple.mpegurl")) {
-      this.say("This browser cannot play the video", "A newer one can: any current Chrome, Edge, Firefox or Safari.");
+      this.say("This browser cannot play the video", NEWER_BROWSER);
       return;
     }
     this.video.controls = true;
@@ -164,10 +169,50 @@ export class Player {
     this.notice.hidden = true;
   }
 
-  retryLater(error) {
+  /** See what an error means: the end, or another attempt in a moment. */
+  async failed(error) {
+    const { Code, Severity } = window.shaka.util.Error;
+    if (this.over) return;
     console.warn("player", error);
-    const critical = !error || error.severity !== window.shaka.util.Error.Severity.RECOVERABLE;
-    if (!critical) return;
+    if (error?.code === Code.BAD_HTTP_STATUS && GONE.includes(error.data[1]) && (await this.isDeleted())) {
+      this.deleted();
+    } else if (error?.code === Code.CONTENT_UNSUPPORTED_BY_BROWSER) {
+      this.end("This browser cannot play the video", NEWER_BROWSER);
+    } else if (error?.severity !== Severity.RECOVERABLE) {
+      this.retryLater();
+    }
+  }
+
+  /** Whether the server says that there is no such video (any more). */
+  async isDeleted() {
+    try {
+      await call("GET", `/api/videos/${this.container.dataset.id}`);
+      return false;
+    } catch (problem) {
+      return GONE.includes(problem.status);
+    }
+  }
+
+  /** The video was deleted: say so, to the page as well. */
+  deleted() {
+    if (this.over) return;
+    this.end("This video was deleted", "");
+    this.container.dispatchEvent(new Event("deleted"));
+  }
+
+  /** Stop for good, and say why. */
+  end(title, text) {
+    this.over = true;
+    this.loaded = false;
+    this.late.loaded(null);
+    this.say(title, text);
+    this.video.pause();
+    if (this.shaka) this.shaka.unload();
+    else this.video.removeAttribute("src");
+  }
+
+  retryLater() {
+    if (this.over) return;
     this.loaded = false;
     this.late.loaded(null);
     if (this.retries >= MAX_RETRIES) {
@@ -181,6 +226,7 @@ export class Player {
 
   /** Load again, at the place where it stopped. */
   async resume() {
+    if (this.over) return;
     const at = this.video.currentTime || 0;
     this.loading = this.beginWithShaka();
     await this.loading;

@@ -151,6 +151,13 @@ function absolute(snippet) {
   return snippet.replace('src="/', `src="${location.origin}/`);
 }
 
+/** There is nothing any more that could be done with the video, and none of its files. */
+function showDeleted() {
+  const things = ".actions, .facts, #working, #failure, #rename, #rename-form";
+  for (const thing of document.querySelectorAll(things)) thing.hidden = true;
+  document.querySelector(".title-row").hidden = false;
+}
+
 async function attempt(action) {
   try {
     await action();
@@ -171,6 +178,7 @@ for (const button of document.querySelectorAll("[data-copy], [data-copy-from]"))
   button.addEventListener("click", () => copy(button));
 }
 const player = start(show);
+byId("player").addEventListener("deleted", showDeleted);
 captions.begin(async () => {
   const video = await call("GET", `/api/videos/${id}`);
   show(video);

@@ -38,8 +38,9 @@ export function start(onChange = () => {}) {
       if (video.settled && video.verdict) stop();
       else if (video.settled) setTimeout(stop, VERDICT_MS);
     },
-    deleted: () => player.say("This video was deleted", ""),
+    deleted: () => player.deleted(),
   });
+  container.addEventListener("deleted", stop);
   return player;
 }
 

@@ -54,6 +54,9 @@ _SPECIAL: Final = re.compile(rf"({_ALLOWED.pattern})|([&<>])", re.IGNORECASE)
 _TAG_NAME: Final = re.compile(r"</?[A-Za-z]+")
 _ESCAPES: Final = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 
+_NO_WORD: Final = "&lrm;"
+"""Text without width: players complain of cues without any."""
+
 _SECOND_MS: Final = 1_000
 _MINUTE_MS: Final = 60 * _SECOND_MS
 _HOUR_MS: Final = 60 * _MINUTE_MS
@@ -132,11 +135,18 @@ def shifted(cues: Iterable[Cue], *, by_ms: int, end_ms: int) -> tuple[Cue, ...]:
     return tuple(cue for cue in moved if cue.start_ms < cue.end_ms)
 
 
-def written(cues: Iterable[Cue]) -> bytes:
-    """A WebVTT file."""
+def written(cues: Iterable[Cue], *, lasts_ms: int = 0) -> bytes:
+    """A WebVTT file.
+
+    Args:
+        cues: in the order of their times.
+        lasts_ms: how long the video is; 0: nobody knows. A cue without a word stands at its very end: where
+            ffmpeg reads several tracks of an MPD, all end for it with the first one that does.
+    """
+    end = [Cue(start_ms=lasts_ms - 1, end_ms=lasts_ms, text=_NO_WORD)] if lasts_ms else []
     blocks = (
         f"{timestamp(cue.start_ms)} --> {timestamp(cue.end_ms)} {cue.settings}".rstrip() + f"\n{cue.text}\n"
-        for cue in cues
+        for cue in (*cues, *end)
     )
     return "\n".join(["WEBVTT\n", *blocks]).encode()
 
@@ -166,7 +176,7 @@ def _cue(lines: list[str]) -> tuple[Cue, ...]:
         if timing := _TIMING.fullmatch(line):
             start_ms, end_ms = _ms(timing.groups()[:4]), _ms(timing.groups()[4:8])
             text = _clean(lines[number + 1 :])
-            if not text or start_ms >= end_ms:
+            if text in {"", _NO_WORD} or start_ms >= end_ms:
                 return ()
             settings = " ".join(_SETTING.findall(timing["settings"]))
             return (Cue(start_ms=start_ms, end_ms=end_ms, text=text, settings=settings),)

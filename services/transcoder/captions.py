@@ -75,8 +75,9 @@ def _on_the_grid(track: TextTrack, text: bytes, plan: Plan) -> bytes:
         return b""
     if left_out:
         log.warning("%s: %d were left out, too long or too many", _names([track]), left_out)
-    shown = webvtt.shifted(cues, by_ms=-zero_ms, end_ms=round(plan.duration_s * _MILLISECONDS))
-    return webvtt.written(shown) if shown else b""
+    lasts_ms = round(plan.duration_s * _MILLISECONDS)
+    shown = webvtt.shifted(cues, by_ms=-zero_ms, end_ms=lasts_ms)
+    return webvtt.written(shown, lasts_ms=lasts_ms) if shown else b""
 
 
 class _Text:

@@ -22,6 +22,7 @@ from services.web.titles import check_title
 from services.web.views import CaptionView
 
 _TOKEN_BYTES: Final = 4
+_MILLISECONDS: Final = 1000
 _UNNAMED: Final = "Captions"
 _OPENAPI: Final = {
     "requestBody": {
@@ -61,7 +62,8 @@ class CaptionsApi:
         name, language = caption_name(name)
         title = check_title(title) if title else (language_name(language) or _UNNAMED)
         before = _willing(await self._catalog.get(video_id))
-        text = await asyncio.to_thread(_cleaned, await request.body(), _charset(request))
+        lasts_ms = round(before.duration_s * _MILLISECONDS) if before.duration_s else 0
+        text = await asyncio.to_thread(_cleaned, await request.body(), _charset(request), lasts_ms)
         caption = _caption(name, language, title, len(text), edition=before.captions.edition + 1)
         await self._store.put(f"{video_id}/{caption.file}", text)
         await self._change(video_id, lambda captions: captions.put(caption))
@@ -88,8 +90,8 @@ def _willing(video: Video) -> Video:
     return video
 
 
-def _cleaned(data: bytes, charset: str) -> bytes:
-    return webvtt.written(webvtt.parse(webvtt.decoded(data, charset=charset)))
+def _cleaned(data: bytes, charset: str, lasts_ms: int) -> bytes:
+    return webvtt.written(webvtt.parse(webvtt.decoded(data, charset=charset)), lasts_ms=lasts_ms)
 
 
 def _charset(request: Request) -> str:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
+import httpx
 import pytest
 import pytest_asyncio
 from playwright.async_api import expect
 
 from tests.harness.holding import in_the_making
+from tests.harness.media import run
 from tests.harness.numbered import LONG
 from tests.harness.other_players import open_dashjs, open_hlsjs
 from tests.harness.stack import Json, Stack
@@ -19,6 +22,7 @@ from tests.harness.waiting import eventually
 pytestmark = pytest.mark.timeout(300)
 
 _WORDS = Words(language="eng", sentences={1: "Hello there", 20: "Bye"}, title="For all")
+_WORDLESS = {"&lrm;", "\u200e"}
 _GIVEN = "1\n00:00:02,000 --> 00:00:20,000\nGuten <i>Tag</i>\n"
 _SHOW = """title => {
     const { shaka } = tritontube.player;
@@ -156,6 +160,25 @@ async def test_dashjs_finds_captions_and_pictures_in_the_manifest(visitor: Viewe
     assert await words_of(visitor) == ["Hello there", "Bye"]
 
 
+@pytest.mark.parametrize("link", ["manifest", "hls"])
+async def test_ffmpeg_reads_a_video_with_captions_to_its_end(stack: Stack, video: Json, link: str) -> None:
+    """It gives up an MPD where its first track ends: captions are over long before the pictures, often."""
+    address = stack.endpoints.web + video["links"][link]
+    query = ("-count_packets", "-select_streams", "v:0", "-show_entries", "stream=nb_read_packets")
+    said = await asyncio.to_thread(run, ["ffprobe", "-v", "error", *query, "-of", "csv=p=0", address])
+    assert int(said.split()[0].strip(b",")) == LONG.duration_s * LONG.fps
+
+
+async def test_captions_that_are_given_last_as_long_as_the_video(stack: Stack, video: Json) -> None:
+    async with httpx.AsyncClient(base_url=stack.endpoints.web) as http:
+        given = await http.put(f"{video['links']['self']}/captions/sv", content=_GIVEN)
+        file = await http.get(given.json()["url"])
+        await http.delete(f"{video['links']['self']}/captions/sv")
+    assert file.text.endswith(
+        f"\n00:00:{LONG.duration_s - 0.001:06.3f} --> 00:00:{LONG.duration_s:06.3f}\n&lrm;\n"
+    )
+
+
 async def test_hlsjs_finds_captions_in_the_playlists(visitor: Viewer, video: Json) -> None:
     await open_hlsjs(visitor, video)
     await visitor.until(lambda now: now.position_s > 0, what="it plays")
@@ -165,8 +188,8 @@ async def test_hlsjs_finds_captions_in_the_playlists(visitor: Viewer, video: Jso
 
 
 async def words_of(visitor: Viewer) -> list[str]:
-    """The captions that the browser knows of."""
-    return list(await visitor.page.evaluate(_CUES))
+    """The captions that the browser knows of, and that say something."""
+    return [text for text in await visitor.page.evaluate(_CUES) if text not in _WORDLESS]
 
 
 async def test_captions_given_early_are_shown_by_every_player_while_the_video_grows(

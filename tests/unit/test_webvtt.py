@@ -119,6 +119,13 @@ def test_what_is_written_is_webvtt_and_reads_as_before():
     assert parse(file.decode()) == cues
 
 
+def test_captions_last_as_long_as_their_video_without_a_word_more():
+    cues = parse(SRT)
+    file = written(cues, lasts_ms=90_000)
+    assert file == written(cues) + b"\n00:01:29.999 --> 00:01:30.000\n&lrm;\n"
+    assert parse(file.decode()) == cues
+
+
 @pytest.mark.parametrize(
     ("data", "charset"),
     [

@@ -56,8 +56,7 @@ async def test_a_source_that_breaks_off_while_it_is_surveyed_leaves_the_plan_as_
     catalog, book = Catalog(storage.client), WorkBook(storage.client)
     await storage.client.put(keys.video(video.id), video.encode())
     await book.write_plan(video.id, plan, stamped(opening_tasks(plan, sketched.video), now_ms=1))
-    before = await book.tasks(video.id, 0)
-    [survey] = [task for task in before if task.kind is TaskKind.SURVEY]
+    [survey] = [task for task in await book.tasks(video.id, 0) if task.kind is TaskKind.SURVEY]
     async with (
         storage.client.lease(60) as lease,
         Broker.connect(vhost.url, app_id="transcoder", instance="w") as broker,
@@ -68,6 +67,7 @@ async def test_a_source_that_breaks_off_while_it_is_surveyed_leaves_the_plan_as_
             catalog=catalog, book=book, dispatcher=Dispatcher(broker), bounds=Bounds(), limits=LIMITS
         )
         claim = await book.claim(video.id, 0, survey.name, worker="w", lease_id=lease.id)
+        before = await book.tasks(video.id, 0)
         look = surveyor.survey(video, plan, claim, Input(location=offered.url), check=offered.check)
         if not broken:
             await look

@@ -259,18 +259,6 @@ async def test_a_job_that_never_comes_to_an_end_is_given_up(etcd_client):
     assert await starts.of(video_id, 0) == {}
 
 
-async def test_a_job_that_was_done_leaves_nothing_of_those_who_died_of_it(etcd_client):
-    starts, video_id = Starts(etcd_client), new_video_id()
-    await etcd_client.put(keys.start(video_id, 0, "piece"), b'{"workers": {"t": "dead"}}')
-    with pytest.raises(ValueError, match="again"):
-        async with starts.noted(video_id, 0, "piece", worker="w", limit=2):
-            raise ValueError("once again")
-    assert await starts.of(video_id, 0) == {"piece": ["dead"]}
-    async with starts.noted(video_id, 0, "piece", worker="w", limit=2):
-        pass
-    assert await starts.of(video_id, 0) == {}
-
-
 @pytest.mark.parametrize("error", [ValueError("broken"), asyncio.CancelledError()], ids=["failed", "stopped"])
 async def test_a_job_that_ends_badly_has_ended(etcd_client, error):
     starts, video_id = Starts(etcd_client), new_video_id()

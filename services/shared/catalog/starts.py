@@ -48,8 +48,6 @@ class Starts:
     ) -> AsyncIterator[None]:
         """Around a job: its start is on record, and nothing of it after the end.
 
-        Once the job has been done, nothing is left of those who died of it either.
-
         Args:
             video_id: what the job is about.
             generation: of the video.
@@ -61,7 +59,7 @@ class Starts:
             DeadlyJobError: there are more; the body has not run.
             UnavailableError: etcd is away; the body has not run.
         """
-        key, token, done = keys.start(video_id, generation, job), secrets.token_hex(4), False
+        key, token = keys.start(video_id, generation, job), secrets.token_hex(4)
         begun = await self._change(key, lambda workers: {**workers, token: worker}, guess={})
         try:
             if len(begun) > limit:
@@ -70,12 +68,9 @@ class Starts:
                     detail=f"{job} was begun, and not ended, by: {', '.join([*begun.values()][:-1])}",
                 )
             yield
-            done = True
         finally:
             with suppress(UnavailableError):  # then one start too many stands there
-                await asyncio.shield(
-                    self._change(key, lambda workers: {} if done else _without(workers, token), guess=begun)
-                )
+                await asyncio.shield(self._change(key, lambda workers: _without(workers, token), guess=begun))
 
     async def of(self, video_id: str, generation: int) -> dict[str, list[str]]:
         """By job: who has begun it without having ended it."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from collections.abc import Callable
+from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
 from services.shared.catalog import Catalog, Restorations
+from services.web.description import failing
 from services.web.herald import Herald
 from services.web.reading import add_reading
 from services.web.titles import check_title
@@ -36,12 +38,12 @@ class VideoApi:
         self._restorations = restorations
         self._herald = herald
         self.router = APIRouter(prefix="/api/videos", tags=["videos"])
-        add_reading(self.router, "", self.page)
-        add_reading(self.router, "/{video_id}", self.get)
-        self.router.add_api_route("/{video_id}", self.rename, methods=["PATCH"])
-        self.router.add_api_route("/{video_id}", self.delete, methods=["DELETE"], status_code=204)
-        self.router.add_api_route("/{video_id}/retry", self.retry, methods=["POST"])
-        self.router.add_api_route("/{video_id}/cancel", self.cancel, methods=["POST"])
+        add_reading(self.router, "", self.page, responses=failing(400, 503))
+        add_reading(self.router, "/{video_id}", self.get, responses=failing(404, 503))
+        self._change("", self.rename, "PATCH", responses=failing(400, 403, 404, 413, 503))
+        self._change("", self.delete, "DELETE", status_code=204, responses=failing(403, 404, 503))
+        self._change("/retry", self.retry, "POST", responses=failing(403, 404, 409, 503))
+        self._change("/cancel", self.cancel, "POST", responses=failing(403, 404, 409, 503))
 
     async def page(self, limit: Limit = _DEFAULT_LIMIT, before: Before = None, q: Text = "") -> VideoPageView:
         """Videos, newest first."""
@@ -77,3 +79,6 @@ class VideoApi:
         video = await self._restorations.cancel(video_id) or await self._catalog.cancel(video_id)
         await self._herald.cancelled(video)
         return VideoView.of(video)
+
+    def _change(self, step: str, endpoint: Callable[..., Any], method: str, **described: Any) -> None:
+        self.router.add_api_route(f"/{{video_id}}{step}", endpoint, methods=[method], **described)

@@ -29,6 +29,7 @@ from services.web.assets import Assets
 from services.web.audience import Audience
 from services.web.cache import ContentCache
 from services.web.captions import CaptionsApi
+from services.web.description import Described
 from services.web.download import Downloads
 from services.web.graveyard import Graveyard
 from services.web.guard import MAX_BODY_BYTES, Guard
@@ -112,7 +113,7 @@ class WebApp:
     def _assemble(self, backing: Backing) -> FastAPI:
         herald = Herald(Dispatcher(backing.broker), hint=self.newsroom.hint)
         assets = Assets()
-        api = FastAPI(
+        api = Described(
             title="TritonTube",
             description=_DESCRIPTION,
             docs_url=None,

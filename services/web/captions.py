@@ -17,6 +17,7 @@ from services.shared.content import ContentStore
 from services.shared.errors import ConflictError
 from services.shared.languages import language_name
 from services.shared.video import Video
+from services.web.description import failing
 from services.web.herald import Herald
 from services.web.titles import check_title
 from services.web.views import CaptionView
@@ -45,10 +46,12 @@ class CaptionsApi:
         self._store = store
         self._herald = herald
         self.router = APIRouter(prefix="/api/videos/{video_id}/captions", tags=["captions"])
+        put = {201: {}, **failing(400, 403, 404, 409, 413, 415, 503, 507)}
+        removed = failing(400, 403, 404, 409, 503)
+        self.router.add_api_route("/{name}", self.put, methods=["PUT"], openapi_extra=_OPENAPI, responses=put)
         self.router.add_api_route(
-            "/{name}", self.put, methods=["PUT"], openapi_extra=_OPENAPI, responses={201: {}}
+            "/{name}", self.remove, methods=["DELETE"], status_code=204, responses=removed
         )
-        self.router.add_api_route("/{name}", self.remove, methods=["DELETE"], status_code=204)
 
     async def put(
         self, video_id: str, name: str, request: Request, response: Response, title: Title = ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Final
+from typing import Any, Final
 
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse, Response
@@ -20,6 +20,11 @@ _TIMEOUT_S: Final = 2.0
 OK: Final = "ok"
 
 
+_UNREADY: Final[dict[int | str, dict[str, Any]]] = {
+    503: {"description": "Something cannot be reached", "model": dict[str, str]}
+}
+
+
 class Health:
     """Answers whether this process is alive and what it needs is there."""
 
@@ -27,7 +32,7 @@ class Health:
         self._checks = checks
         self.router = APIRouter(tags=["operations"])
         add_reading(self.router, "/healthz", self.alive)
-        add_reading(self.router, "/readyz", self.ready, responses={503: {}})
+        add_reading(self.router, "/readyz", self.ready, responses=_UNREADY)
         add_reading(self.router, "/metrics", self.metrics, response_class=Response)
 
     async def alive(self) -> dict[str, str]:

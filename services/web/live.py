@@ -11,6 +11,7 @@ from fastapi.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from services.shared.catalog import Catalog
+from services.web.description import failing
 from services.web.news import Change, Newsroom, Subscriber
 from services.web.reading import add_reading
 from services.web.views import VideoView
@@ -32,8 +33,8 @@ class Live:
         self._catalog = catalog
         self._newsroom = newsroom
         self.router = APIRouter(tags=["events"])
-        self._route("/api/events", self.all_videos)
-        self._route("/api/videos/{video_id}/events", self.one_video)
+        self._route("/api/events", self.all_videos, 503)
+        self._route("/api/videos/{video_id}/events", self.one_video, 404, 503)
 
     async def all_videos(self) -> Response:
         """Every change of any video: event `video` with its new record, or `deleted` with its id."""
@@ -43,8 +44,9 @@ class Live:
         """The record of one video, at once and after every change."""
         return _Stream(self._newsroom, VideoView.of(await self._catalog.get(video_id)))
 
-    def _route(self, path: str, endpoint: Callable[..., Any]) -> None:
-        add_reading(self.router, path, endpoint, response_class=StreamingResponse, responses=_STREAM)
+    def _route(self, path: str, endpoint: Callable[..., Any], *failures: int) -> None:
+        responses = _STREAM | failing(*failures)
+        add_reading(self.router, path, endpoint, response_class=StreamingResponse, responses=responses)
 
 
 class _Stream(Response):

@@ -12,6 +12,7 @@ from pydantic import Field
 from services.admin.display.pace import Meter, Pace
 from services.admin.views.cluster import ClusterView
 from services.shared.stubs.tritontube.cluster.v1 import cluster_pb2 as pb
+from services.web.description import failing
 from services.web.flight import SingleFlight
 from services.web.health import Health
 from services.web.reading import add_reading
@@ -72,7 +73,7 @@ class Lookout:
         self._seen: ClusterStateView | None = None
         self._seen_at_s = 0.0
         self.router = APIRouter(prefix="/api/cluster", tags=["cluster"])
-        add_reading(self.router, "", self.look)
+        add_reading(self.router, "", self.look, responses=failing(503))
 
     async def look(self) -> ClusterStateView:
         """The ring, its nodes, and a change in progress. What is away is told as it was last seen."""

@@ -68,7 +68,7 @@ class Problem:
     @property
     def title(self) -> str:
         """The status code's phrase."""
-        return "Checksum Mismatch" if self.status == CHECKSUM_MISMATCH else HTTPStatus(self.status).phrase
+        return problem_title(self.status)
 
     def encode(self) -> bytes:
         """The problem as JSON."""
@@ -76,6 +76,11 @@ class Problem:
             {"type": "about:blank", "title": self.title, "status": int(self.status), "detail": self.detail},
             ensure_ascii=False,
         ).encode()
+
+
+def problem_title(status: int) -> str:
+    """The phrase of a status code."""
+    return "Checksum Mismatch" if status == CHECKSUM_MISMATCH else HTTPStatus(status).phrase
 
 
 def problem_of(error: TritonTubeError) -> Problem:

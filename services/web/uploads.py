@@ -23,6 +23,7 @@ from services.shared.settings import MIB, WebSettings
 from services.shared.video import Source, Status, Video, new_video_id
 from services.web.announcement import Announcement
 from services.web.body import body_of
+from services.web.description import Answers, failing
 from services.web.herald import Herald
 from services.web.intake import Intake, too_large
 from services.web.multipart import FormEvent, PartBegin, PartData, boundary_of, read_form
@@ -38,6 +39,11 @@ _TITLE: Final = "title"
 _MAX_TITLE_BYTES: Final = 4096
 _FORM_BYTES: Final = MIB
 """What a form may need on top of its file."""
+
+_ANSWERS: Final[Answers] = {
+    303: {"description": "Without `Accept: application/json`: to the library page"},
+    **failing(400, 403, 408, 413, 415, 503, 507),
+}
 
 _OPENAPI: Final = {
     "requestBody": {
@@ -84,7 +90,7 @@ class Uploads:
             methods=["POST"],
             status_code=201,
             response_model=UploadView,
-            responses={303: {"description": "Without `Accept: application/json`: to the library page"}},
+            responses=_ANSWERS,
             openapi_extra=_OPENAPI,
         )
 

@@ -12,6 +12,7 @@ from services.shared.catalog import Catalog, Verifications
 from services.shared.errors import NotFoundError
 from services.shared.verification import Fault, FaultKind, Outcome, Verification
 from services.shared.video import Verdict
+from services.web.description import failing
 from services.web.reading import add_reading
 from services.web.views import View
 
@@ -79,7 +80,7 @@ class VerificationApi:
         self._catalog = catalog
         self._verifications = verifications
         self.router = APIRouter(prefix="/api/videos", tags=["videos"])
-        add_reading(self.router, "/{video_id}/verification", self.get)
+        add_reading(self.router, "/{video_id}/verification", self.get, responses=failing(404, 503))
 
     async def get(self, video_id: str) -> VerificationView:
         """What the last look at a finished video as a whole has found, or the present one so far."""

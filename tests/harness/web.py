@@ -9,6 +9,7 @@ import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ class WebProcess:
     port: int = field(default_factory=free_port)
     admin_port: int = field(default_factory=free_port)
     server: ServerProcess = field(init=False)
+    _paths: Json = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         self.server = ServerProcess(
@@ -67,11 +69,31 @@ class WebProcess:
     @asynccontextmanager
     async def client(self, **options: Any) -> AsyncIterator[httpx.AsyncClient]:
         """A client that asks for JSON, and follows no redirects."""
-        headers = {"Accept": "application/json"}
-        async with httpx.AsyncClient(
-            base_url=self.url, headers=headers, trust_env=False, timeout=60.0, verify=NO_TLS, **options
-        ) as http:
+        headers, hooks = {"Accept": "application/json"}, {"response": [self._check_described]}
+        client = partial(httpx.AsyncClient, trust_env=False, timeout=60.0, verify=NO_TLS, event_hooks=hooks)
+        async with client(base_url=self.url, headers=headers, **options) as http:
             yield http
+
+    async def _check_described(self, answer: httpx.Response) -> None:
+        """See that an error is one that the interface says it may answer there."""
+        asked = answer.request
+        if answer.is_success or answer.is_redirect or asked.headers["accept"] != "application/json":
+            return
+        if answer.status_code != httpx.codes.METHOD_NOT_ALLOWED and (told := await self._described(asked)):
+            content = told[str(answer.status_code)]["content"]
+            assert answer.headers["content-type"] in content, (asked, answer, content)
+
+    async def _described(self, asked: httpx.Request) -> Json:
+        """What may be answered there; empty: the interface does not say."""
+        if not self._paths:
+            async with httpx.AsyncClient(trust_env=False, timeout=60.0, verify=NO_TLS) as http:
+                self._paths = (await http.get(f"{self.url}/openapi.json")).json()["paths"]
+        method = asked.method.lower()
+        for path, methods in self._paths.items():
+            if re.fullmatch(re.sub(r"{\w+}", "[^/]+", path), asked.url.path):
+                described = methods.get(method) or (methods.get("get") if method == "head" else None)
+                return dict(described["responses"]) if described else {}
+        return {}
 
     async def upload(self, data: bytes, *, name: str = "clip.mp4", title: str | None = None) -> Json:
         """Upload a file; the answer's JSON."""

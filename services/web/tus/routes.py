@@ -24,6 +24,7 @@ from services.shared.errors import (
 from services.shared.resumable import ResumableUpload
 from services.shared.settings import WebSettings
 from services.shared.video import check_video_id, new_video_id
+from services.web.description import failing
 from services.web.intake import too_large
 from services.web.sniff import refuse_obvious
 from services.web.titles import title_of_upload
@@ -56,15 +57,21 @@ class ResumableUploads:
         self._receiver = receiver
         self.router = APIRouter(tags=["resumable uploads"], route_class=TusRoute)
         one = _PATH + "/{upload_id}"
-        for path, answer, method, status in (
-            (_PATH, self.offer, "OPTIONS", 204),
-            (_PATH, self.create, "POST", 201),
-            (one, self.look, "HEAD", 200),
-            (one, self.add, "PATCH", 204),
-            (one, self.end, "DELETE", 204),
+        adding = (400, 403, 404, 408, 409, 410, 412, 413, 415, 423, 460, 503, 507)
+        for path, answer, method, status, failures in (
+            (_PATH, self.offer, "OPTIONS", 204, ()),
+            (_PATH, self.create, "POST", 201, (400, 403, 408, 412, 413, 415, 431, 460, 503, 507)),
+            (one, self.look, "HEAD", 200, (404, 410, 412, 503)),
+            (one, self.add, "PATCH", 204, adding),
+            (one, self.end, "DELETE", 204, (403, 404, 409, 410, 412, 423, 503)),
         ):
             self.router.add_api_route(
-                path, answer, methods=[method], status_code=status, response_class=Response
+                path,
+                answer,
+                methods=[method],
+                status_code=status,
+                response_class=Response,
+                responses=failing(*failures),
             )
         self.router.add_api_route(one, self.override, methods=["POST"], include_in_schema=False)
 

@@ -183,7 +183,7 @@ async def running_stack(
 async def end(stack: Stack) -> None:
     """Make sure that nothing of a stack runs on; the quick way, since RabbitMQ takes 8 s to stop in order."""
     if stack.launcher is not None and stack.launcher.poll() is None:
-        await stack.kill_launcher()
+        await stack.stop(signal.SIGKILL)
     detached = status.launcher_of(stack.data)
     if detached is not None:
         processes.kill(detached, signal.SIGKILL)

@@ -26,6 +26,7 @@ from tests.harness.waiting import eventually
 from tests.harness.workshop import connected, running
 
 PATIENT = Topology()
+_RETRIES = f"retry.{FIRST_QUEUE}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,10 +39,13 @@ class Site:
     dispatcher: Dispatcher
     aside: Aside
     video: Video
+    vhost: VirtualHost
 
     async def waiting(self) -> int:
-        """How many messages wait, to be taken now or later."""
-        return await self.broker.depth(FIRST_QUEUE) + await self.broker.retry_depth(FIRST_QUEUE)
+        """How many messages wait for it, to be taken now or later; other tests may have left videos, too."""
+        names = [name for name in await self.vhost.queues() if name.endswith(FIRST_QUEUE) or _RETRIES in name]
+        rows = [row for name in names for row in await self.vhost.messages(name)]
+        return sum(row["properties"]["correlation_id"] == self.video.id for row in rows)
 
     async def put_aside(self, envelope: Envelope) -> None:
         """Note it as a worker does."""
@@ -75,6 +79,7 @@ async def site(vhost: VirtualHost, etcd_client: EtcdClient, content: ContentStor
             dispatcher=dispatcher,
             aside=Aside(catalog=catalog, book=book, verifications=verifications),
             video=video,
+            vhost=vhost,
         )
 
 

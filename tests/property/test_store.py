@@ -101,7 +101,7 @@ class StoreLife(RuleBasedStateMachine):
                 self.doubtful[key] = {None, self.held.pop(key)}
         self.end_of_step()
 
-    @rule(lost=st.randoms())
+    @rule(lost=st.randoms(use_true_random=True))  # how often it is asked depends on the file system
     def power_cut(self, lost):
         self.die(lambda: lost.random() < 0.5)
 
